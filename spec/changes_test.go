@@ -61,6 +61,7 @@ func TestLiveChanges(t *testing.T) {
 		{"nothing", `"5s"`, `"5000ms"`, "web", nil},
 		{"a probe", `"5s"`, `"6s"`, "web", []string{"probe"}},
 		{"order", `["one"]`, `[]`, "two", []string{"after"}},
+		{"pull", `image = "one:1"`, "image = \"one:1\"\n pull = \"always\"", "one", []string{"pull"}},
 		{"failure", `"stop-group"`, `"restart"`, "first", []string{"on_failure"}},
 		{"restart and stop", `image = "one:1"`, "image = \"one:1\"\n restart { policy = \"never\" }\n stop { timeout = \"1s\" }\n on_failure = \"ignore\"", "one", []string{"on_failure", "restart", "stop"}},
 		{"output", `split = true`, "split = true\n size = \"1MiB\"\n journal = true", "two", []string{"output"}},

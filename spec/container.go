@@ -36,6 +36,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Probes:       d.probes(role, block),
 		Output:       d.output(block),
 	}
+	c.Pull = d.pull(r, c.Image)
 	c.Timezone = d.timeZone(r, c.Env)
 	c.OnFailure = d.onFailure(r, role, c.Restart)
 	d.checkInit(c, block)

@@ -9,7 +9,7 @@ const (
 	byResolver    = "The resolvers that the ambassador asks are in the group's network block: dns { servers = [\"192.0.2.53\"] }."
 	oneHost       = "There is one host, this one, and nothing is moved. Leave the line out."
 	noSearch      = "No container has search domains or resolver options. Write names in full. " + byResolver
-	noCredentials = `Images are pulled without credentials. Bring one that needs them as an archive: image = "docker-archive:web.tar".`
+	noCredentials = `Logins to registries belong to the host. Type: sallyport login REGISTRY`
 	writeFile     = `Write: file "/path" { source = "NAME" }. Its contents can stand in the group file too: content = "...".`
 	writeLimit    = `Nothing is reserved for a container, and none has shares of the processors. Write its limit: resources { cpu = 0.5 }`
 	writeGroups   = `Write: groups = ["adm", "2000"]`
@@ -47,8 +47,8 @@ var foreignWords = []translation{
 
 	// Images.
 	{"build dockerfile", `Images are built elsewhere. Name one in a registry, or an archive of it on this host: image = "docker-archive:web.tar".`},
-	{"pull pull_policy image_pull_policy force_pull", "An image is pulled if this host doesn't have it, and not asked for again. Leave the line out."},
-	{"auto_update", "No image is renewed by itself. A tag that was pulled again is taken by the next sallyport apply FILE."},
+	{"pull_policy image_pull_policy force_pull", "Write: pull = \"missing\", \"always\" or \"never\""},
+	{"auto_update", "No image is renewed by itself. sallyport pull GROUP asks what the tags of a group mean by now, and uses that."},
 	{"image_pull_secrets auth auth_soft_fail registry_auth credentials", noCredentials},
 	{"image_pull_timeout retry retry_delay", "How often and how long a pull is tried is not a group's to set. Leave the line out."},
 	{"platform", "The image of this host's platform is taken. Leave the line out."},

@@ -72,6 +72,7 @@ type Container struct {
 	// Image is a reference, or oci-archive:/abs/path.tar, docker-archive:/abs/path.tar or
 	// oci:/abs/folder. The name of an image in there may follow, behind a colon.
 	Image   string            `json:"image"`
+	Pull    Pull              `json:"pull,omitempty"`
 	Command []string          `json:"command,omitempty"` // replaces the image's entrypoint; nil keeps it
 	Args    []string          `json:"args,omitempty"`    // replaces the image's cmd; nil keeps it without Command
 	Env     map[string]string `json:"env,omitempty"`
@@ -115,11 +116,12 @@ type Container struct {
 	Door // only in the ambassador; zero in a member
 
 	// Digest is over everything that can't change while the container runs. That is everything
-	// above except Restart, OnFailure, Stop, Probes, After and the Output's Size and Journal, and
-	// the part of the Door that [Door.Fixed] drops. It is also the definition of each volume that
-	// the container mounts, and the contents of its /etc/hosts and /etc/resolv.conf that come from
-	// the file. Of a bound on disk it has only whether there is one. Of a File with a Reload it has
-	// neither the Content nor the signal. A different digest means that the container is replaced.
+	// above except Pull, Restart, OnFailure, Stop, Probes, After and the Output's Size and Journal,
+	// and the part of the Door that [Door.Fixed] drops. It is also the definition of each volume
+	// that the container mounts, and the contents of its /etc/hosts and /etc/resolv.conf that come
+	// from the file. Of a bound on disk it has only whether there is one. Of a File with a Reload
+	// it has neither the Content nor the signal. A different digest means that the container is
+	// replaced.
 	Digest string `json:"digest"`
 }
 

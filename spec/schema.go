@@ -16,7 +16,7 @@ type kind struct {
 const fileKind = ""
 
 var (
-	containerAttrs  = []string{"image", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "init", "read_only", "shm_size", "sysctls", "on_failure"}
+	containerAttrs  = []string{"image", "pull", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "init", "read_only", "shm_size", "sysctls", "on_failure"}
 	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "ulimits", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )

@@ -40,6 +40,9 @@ type cli struct {
 	Status   statusVerb   `cmd:"" group:"groups" help:"Show everything about a group."`
 	Df       dfVerb       `cmd:"" group:"groups" help:"Show what takes the room on the disks."`
 	Images   imagesVerb   `cmd:"" group:"groups" help:"List the images on the host, or remove those that no group uses."`
+	Pull     pullVerb     `cmd:"" group:"groups" help:"Ask the registries what the images of a group mean by now, and use them."`
+	Login    loginVerb    `cmd:"" group:"groups" help:"Store a login to a registry of images, once the registry has accepted it."`
+	Logout   logoutVerb   `cmd:"" group:"groups" help:"Remove a login to a registry of images."`
 	Logs     logsVerb     `cmd:"" group:"groups" help:"Show the output of containers."`
 	Events   eventsVerb   `cmd:"" group:"groups" help:"Show the events of the groups."`
 	Denials  denialsVerb  `cmd:"" group:"groups" help:"Show which packets of which containers were refused."`

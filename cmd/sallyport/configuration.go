@@ -166,6 +166,8 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim, "containerd.runtime": flags.Runtime,
 		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved,
 		"images.unused": flags.ImagesUnused, "images.total": flags.ImagesTotal,
+		"registries.docker_config": flags.RegistriesDockerConfig, "registries.hosts": flags.RegistriesHosts,
+		"registries.max_concurrent": flags.RegistriesMaxConcurrent, "registries.rate": flags.RegistriesRate, "registries.window": flags.RegistriesWindow,
 		"runs.at_once": flags.RunsAtOnce, "runs.queued": flags.RunsQueued, "runs.keep": flags.RunsKeep, "runs.records": flags.RunsRecords,
 		"metrics.listen": flags.MetricsListen,
 		"log_level":      strings.ToLower(flags.LogLevel.Level().String()),

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/config"
+	"github.com/sallyport/sallyport/shim/ctrd/registry"
 	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/prune"
@@ -233,6 +234,8 @@ func TestReloadConfiguration(t *testing.T) {
 	conf.prune = func(l prune.Limits) { limits = l }
 	var runs keeper.RunLimits
 	conf.runs = func(next settings) { runs = runLimits(next) }
+	var reached registry.Settings
+	conf.reach = func(next settings) { reached = next.registries() }
 	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
 	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
 	prefix := func(value string, line int) api.Setting {
@@ -293,6 +296,11 @@ func TestReloadConfiguration(t *testing.T) {
 				{Name: "runs.queued", Value: "0", Source: file + ":4"}, {Name: "runs.keep", Value: "2d", Source: file + ":5"},
 				{Name: "runs.records", Value: "5", Source: file + ":6"}, prefix("10.1.0.0/16", 9), table}},
 			"setting changed"},
+		{"registries", "log_level = \"debug\"\nregistries {\n  docker_config = \"none\"\n  max_concurrent = \"5\"\n  rate = \"1MiB\"\n  window = \"22:00-06:00\"\n}\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "registries.docker_config", Value: "none", Source: file + ":3"},
+				{Name: "registries.max_concurrent", Value: "5", Source: file + ":4"}, {Name: "registries.rate", Value: "1MiB", Source: file + ":5"},
+				{Name: "registries.window", Value: "22:00-06:00", Source: file + ":6"}, prefix("10.1.0.0/16", 9), table}},
+			"setting changed"},
 		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
 	} {
 		log.Reset()
@@ -331,6 +339,13 @@ func TestReloadConfiguration(t *testing.T) {
 		}
 		if runs != wantRuns {
 			t.Errorf("%s: runs %+v, want %+v", step.name, runs, wantRuns)
+		}
+		wantReached := registry.Settings{DockerConfig: "/root/.docker/config.json", Hosts: "/etc/containerd/certs.d", MaxConcurrent: 3}
+		if step.name == "registries" {
+			wantReached = registry.Settings{Hosts: "/etc/containerd/certs.d", MaxConcurrent: 5, Rate: 1 << 20, Window: registry.Window{From: 22 * time.Hour, To: 6 * time.Hour}}
+		}
+		if reached != wantReached {
+			t.Errorf("%s: registries %+v, want %+v", step.name, reached, wantReached)
 		}
 		if level.Level() != step.level {
 			t.Errorf("%s: level %s, want %s", step.name, level.Level(), step.level)

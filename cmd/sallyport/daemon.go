@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/netns/watch"
 	"github.com/sallyport/sallyport/shim/api"
 	"github.com/sallyport/sallyport/shim/ctrd"
+	"github.com/sallyport/sallyport/shim/ctrd/registry"
 	"github.com/sallyport/sallyport/shim/denials"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/journal"
@@ -109,7 +110,9 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	if err != nil {
 		return err
 	}
-	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Runtime: runtime, Log: log, BoundLayer: disks.BoundLayer})
+	registries := registry.New(l.LoginsPath(), conf.now.registries())
+	conf.reach = func(next settings) { registries.Set(next.registries()) }
+	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Runtime: runtime, Log: log, BoundLayer: disks.BoundLayer, Registries: registries})
 	if err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		Usage:  usageSource(l, disks.Sources{Layers: client.Layers, Images: keeper.ListImages, Memory: mounted.InMemory, Groups: keeper.Groups}),
 		Images: keeper.ListImages, PruneImages: pruneSource(keeper.PruneImages),
 		Copy: client, Forward: forwarder{network, recorder(journal, events.Lost, log)}, Signal: signalSource(client, recorder(journal, events.Lost, log)),
-		Runs: runKeeper{keeper, l},
+		Runs: runKeeper{keeper, l}, Registries: registries, Puller: keeper,
 	})
 	if err != nil {
 		return err

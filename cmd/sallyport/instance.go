@@ -46,6 +46,7 @@ type daemonFlags struct {
 	accessFlags
 	outputFlags
 	imageFlags
+	registryFlags
 	runFlags
 	metricsFlags
 	LogLevel logLevel `default:"info" placeholder:"LEVEL" env:"SALLYPORT_LOG_LEVEL" help:"Lowest level that is logged: debug, info, warn or error (default info)."`

@@ -21,6 +21,7 @@ type configurationInForce struct {
 	bound func(bound.Settings) error // the same
 	prune func(prune.Limits)         // the same
 	runs  func(settings)             // the same
+	reach func(settings)             // the same
 	// metrics gets ready for another address of the metrics, or another access to them. One of
 	// commit and cancel is called. Required as well.
 	metrics  func(address string, access api.Access) (commit, cancel func(), err error)
@@ -60,6 +61,7 @@ func (c *configurationInForce) apply(next settings) error {
 	commit()
 	c.prune(next.images())
 	c.runs(next)
+	c.reach(next)
 	c.level.Set(next.flags.LogLevel.Level())
 	return nil
 }

@@ -45,6 +45,19 @@
 #   total = "unlimited"
 # }
 
+# registries {
+#   # Docker's configuration, whose logins and credential helpers are used too, or none.
+#   docker_config = "/root/.docker/config.json"
+#   # Folder with the mirrors and certificates of each registry, in containerd's layout (hosts.toml), or none.
+#   hosts = "/etc/containerd/certs.d"
+#   # How many layers are pulled at the same time, of all images together.
+#   max_concurrent = "3"
+#   # How much is pulled per second, of all images together, such as 1MiB. Or unlimited.
+#   rate = "1MiB"
+#   # When images are pulled, by the host's clock, such as 22:00-06:00. Or always.
+#   window = "22:00-06:00"
+# }
+
 # runs {
 #   # How many runs go on at the same time. The others wait for their turn.
 #   at_once = "8"

@@ -135,7 +135,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		"ps", "status web", "logs web", "logs -f web", "events", "events -f", "denials", "df", "images", "images prune", "exec web -- true",
+		"ps", "status web", "logs web", "logs -f web", "events", "events -f", "denials", "df", "images", "images prune", "pull web", "login -u bob --password-stdin registry.example", "logout registry.example", "exec web -- true",
 		"cp web:/x .", "cp FILE web:/x", "signal web HUP", "restart web db", "stop web db", "start web", "history web", "rollback web", "wait web", "wait --timeout 1h web", "rm web db", "rm --ignore web.hcl", "plan FILE", "apply FILE",
 	} {
 		for _, tt := range []struct {

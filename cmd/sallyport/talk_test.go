@@ -89,6 +89,7 @@ func sampleDaemon(calls string) api.ServerConfig {
 			}
 			return req.Signal == 10, d.record("signal %s.%s %d by %v", req.Group, req.Container, req.Signal, req.Caller.Known)
 		},
+		Registries: fakeRegistries{d}, Puller: fakeRegistries{d},
 		Usage:  func(context.Context) host.Usage { return sampleUsage() },
 		Images: func(context.Context) (host.Images, error) { return sampleUsage().Images, nil },
 		PruneImages: func(_ context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
@@ -98,6 +99,39 @@ func sampleDaemon(calls string) api.ServerConfig {
 			}
 			return nil
 		}}
+}
+
+// fakeRegistries accept every login but those of eve.
+type fakeRegistries struct{ daemon *fakeDaemon }
+
+func (f fakeRegistries) Login(_ context.Context, req host.RegistryLogin) (host.LoggedIn, error) {
+	if req.User == "eve" {
+		return host.LoggedIn{}, &hint.Error{Err: errors.New(req.Registry + " refuses access to it"), Hint: "log in again"}
+	}
+	err := f.daemon.record("login %s %s with %d letters, plain %v", req.Registry, req.User, len(req.Password), req.PlainHTTP)
+	return host.LoggedIn{Registry: req.Registry, User: req.User, File: "/var/lib/sallyport/registries.json", Unchecked: req.Registry == "open.example"}, err
+}
+
+func (f fakeRegistries) Pull(_ context.Context, group string, progress func(string)) error {
+	progress(group + ": image web:1 is 222222222222 now, and was 111111111111")
+	if group == "checkout" {
+		f.daemon.back.Add(1) // a new generation
+	}
+	return f.daemon.record("pull %s", group)
+}
+
+func (f fakeRegistries) PullImage(_ context.Context, ref string) (host.PulledImage, error) {
+	if ref == "nowhere:1" {
+		return host.PulledImage{}, &hint.Error{Err: errors.New("image nowhere:1: docker.io doesn't have it"), Hint: "check its name"}
+	}
+	return host.PulledImage{Image: ref, Digest: "sha256:2222", Before: "sha256:1111", Groups: []string{"checkout"}}, f.daemon.record("pull image %s", ref)
+}
+
+func (f fakeRegistries) Logout(_ context.Context, registry string) (host.LoggedOut, error) {
+	if registry == "a/b" {
+		return host.LoggedOut{}, errors.New("\"a/b\" is no name of a registry")
+	}
+	return host.LoggedOut{Registry: registry, Removed: registry == "registry.example", Elsewhere: "/root/.docker/config.json"}, f.daemon.record("logout %s", registry)
 }
 
 // A fakeDaemon replaces the keeper and containerd. Each call that would change something adds a

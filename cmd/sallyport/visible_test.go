@@ -122,6 +122,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG", "fmt WRONG", "fmt --diff LOOSE", "fmt --check LOOSE",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
+		"pull checkout", "pull EVIL:1", "login -u EVIL --password-stdin registry.example", "logout EVIL", "logout EVIL --json",
 		"exec checkout.web -- loud", "signal checkout.web HUP", "port-forward checkout 0:80", "cp checkout.web:/x .", "cp FILE checkout.web:/x", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"run FILE", "run --json FILE", "run -d FILE", "run ls", "run ls --json",
 		"rm checkout", "rm checkout.hcl", "status EVIL", "EVIL", "apply EVIL.hcl",
@@ -207,13 +208,32 @@ func serveEvil(t *testing.T) (socket string) {
 	t.Helper()
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(t.TempDir(), "calls")}}
 	return serveAt(t, api.ServerConfig{Runs: evilRuns{}, Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
-		Copy: evilCopier{}, Forward: evilForwarder{},
+		Copy: evilCopier{}, Forward: evilForwarder{}, Registries: evilRegistries{}, Puller: evilRegistries{},
 		Signal: func(context.Context, api.SignalRequest) (bool, error) { return false, errors.New(evil) },
 		Images: func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },
 		PruneImages: func(_ context.Context, _ api.PruneRequest, each func(host.ImageRemoval)) error {
 			each(host.ImageRemoval{Names: []string{"image " + evil}, Why: evil})
 			return nil
 		}})
+}
+
+type evilRegistries struct{}
+
+func (evilRegistries) Login(context.Context, host.RegistryLogin) (host.LoggedIn, error) {
+	return host.LoggedIn{}, errors.New(evil)
+}
+
+func (evilRegistries) Logout(_ context.Context, registry string) (host.LoggedOut, error) {
+	return host.LoggedOut{Registry: registry, Elsewhere: evil}, nil
+}
+
+func (evilRegistries) Pull(_ context.Context, _ string, progress func(string)) error {
+	progress(evil)
+	return nil
+}
+
+func (evilRegistries) PullImage(_ context.Context, ref string) (host.PulledImage, error) {
+	return host.PulledImage{Image: ref, Digest: "sha256:" + evil, Groups: []string{evil}}, nil
 }
 
 type evilForwarder struct{ api.Forwarder }

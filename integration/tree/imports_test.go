@@ -41,9 +41,10 @@ var importLaw = []importRule{
 	{pkg: "shim/linux/quota/quotatest", may: []string{"netns/netnstest"}},
 	{pkg: "shim/linux/...", may: []string{"spec", "netns/...", "shim/host", "shim/layout", "shim/disk", "shim/hint", "shim/linux/quota", "shim/linux/thread"}, tests: []string{"netns/netnstest", "shim/reach", "shim/linux/..."}},
 	{pkg: "shim/ctrd/archive", may: []string{"shim/hostfile", "shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
+	{pkg: "shim/ctrd/registry", may: []string{"shim/host", "shim/hostfile", "shim/disk", "shim/hint"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim/hint", "shim/pathwatch"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/ctrdtest"},
-	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/reaper", "shim/ctrd/archive", "shim/linux/inside", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
+	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/reaper", "shim/ctrd/archive", "shim/ctrd/registry", "shim/linux/inside", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
@@ -77,12 +78,13 @@ var foreignLaw = []struct {
 	only   []string
 	reason string
 }{
-	{path: "github.com/containerd/", only: []string{"shim/ctrd", "shim/ctrd/archive", "cmd/..."},
+	{path: "github.com/containerd/", only: []string{"shim/ctrd", "shim/ctrd/archive", "shim/ctrd/registry", "cmd/..."},
 		reason: "only shim/ctrd and what is below it speak containerd"},
+	{path: "oras.land/oras-go/v2", only: []string{"shim/ctrd", "shim/ctrd/registry", "cmd/..."}, reason: "logins are read in one place"},
 	{path: "github.com/google/nftables", only: []string{"netns/...", "shim/linux/network", "cmd/..."}, reason: hostAlone},
 	{path: "github.com/vishvananda/", only: []string{"netns/...", "shim/linux/network", "shim/linux/probe", "cmd/..."}, reason: hostAlone},
 	{path: "github.com/cilium/ebpf", only: []string{"netns/...", "shim/linux/network", "cmd/..."}, reason: hostAlone},
-	{path: "google.golang.org/grpc", only: []string{"shim/ctrd", "shim/linux/probe", "cmd/..."},
+	{path: "google.golang.org/grpc", only: []string{"shim/ctrd", "shim/ctrd/registry", "shim/linux/probe", "cmd/..."},
 		reason: "containerd and the grpc probe are called by it, and nothing else"},
 	// spec's diagnostics are HCL's, so all that knows a group depends on it.
 	{path: "github.com/hashicorp/hcl/v2", direct: true, only: []string{"spec", "shim/config", "shim/store", "cmd/..."},
@@ -119,9 +121,10 @@ var daemonFiles = []string{
 	"check_runtime.go", // a check of doctor
 	"containerd.go", "containerd_private.go", "daemon.go", "daemon_runs.go",
 	"failpoint.go", "failpoint_calls.go", "failpoint_off.go",
-	"main.go",    // starts the helpers of the self-test
-	"metrics.go", // serves, for the daemon
-	"plan.go",    // plans without a daemon
+	"main.go",       // starts the helpers of the self-test
+	"metrics.go",    // serves, for the daemon
+	"plan.go",       // plans without a daemon
+	"registries.go", // settings, for the daemon
 }
 
 // testPackages exist for tests, and may import what belongs there.

@@ -16,12 +16,16 @@
 //	GET    /v1/usage                               what takes the room of the instance
 //	GET    /v1/images                              the images, and who uses them
 //	POST   /v1/images/prune                        ?dry_run=true&by_hand=true (stream)
+//	POST   /v1/images/pull                         ?image=NAME: ask its registry (stream)
+//	POST   /v1/registries/login                    {"registry":NAME,"user":NAME,"password":TEXT}
+//	POST   /v1/registries/logout                   ?registry=NAME
 //	GET    /v1/groups/{group}/history              the group's generations, newest first
 //	GET    /v1/groups/{group}/history/{generation} the group file of a generation
 //	GET    /v1/groups/{group}/diff                 ?before=GENERATION&now=GENERATION
 //	POST   /v1/preview                             {"files":[...]}: what apply would do
 //	POST   /v1/apply                               {"files":[...]} and ?detach=true (stream)
 //	POST   /v1/groups/{group}/rollback             ?to=GENERATION (stream)
+//	POST   /v1/groups/{group}/pull                 ask for its images, and apply its file (stream)
 //	DELETE /v1/groups/{group}                      ?volumes=true: remove a group (stream)
 //	DELETE /v1/files/{file}                        ?volumes=true: remove its groups (stream)
 //	POST   /v1/groups/{group}/restart              ?container=NAME (stream)

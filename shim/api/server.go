@@ -82,7 +82,10 @@ type ServerConfig struct {
 	// Signal sends a signal to a container's program. dropped reports whether the program has no
 	// handler for it, so that the kernel drops it. Optional: if it is nil, none is sent.
 	Signal func(ctx context.Context, req SignalRequest) (dropped bool, err error)
-	Runs   RunKeeper // optional: if it is nil, there are no runs
+	// Registries keep the logins to registries. Optional: if it is nil, there are none.
+	Registries Registries
+	Puller     Puller    // optional: if it is nil, nothing is pulled on request
+	Runs       RunKeeper // optional: if it is nil, there are no runs
 	// Removed returns the output that is kept of removed groups, the latest first. Optional: if it
 	// is nil, there is none.
 	Removed func() ([]RemovedOutput, error)
@@ -200,12 +203,16 @@ func (s *Server) routes() []route {
 		{"GET /v1/usage", readRights, s.answers(s.usage)},
 		{"GET /v1/images", readRights, s.answers(s.listImages)},
 		{"POST /v1/images/prune", fullRights, s.streams(s.pruneImages)},
+		{"POST /v1/images/pull", fullRights, s.streams(s.pullImage)},
+		{"POST /v1/registries/login", fullRights, s.answers(s.login)},
+		{"POST /v1/registries/logout", fullRights, s.answers(s.logout)},
 		{"GET /v1/groups/{group}/history", readRights, s.answers(s.history)},
 		{"GET /v1/groups/{group}/history/{generation}", fullRights, s.answers(s.definition)},
 		{"GET /v1/groups/{group}/diff", fullRights, s.answers(s.compare)},
 		{"POST /v1/preview", fullRights, s.answers(s.preview)},
 		{"POST /v1/apply", fullRights, s.streams(s.apply)},
 		{"POST /v1/groups/{group}/rollback", fullRights, s.streams(s.rollback)},
+		{"POST /v1/groups/{group}/pull", fullRights, s.streams(s.pull)},
 		{"DELETE /v1/groups/{group}", fullRights, s.streams(s.remove)},
 		{"DELETE /v1/files/{file}", fullRights, s.streams(s.removeFile)},
 		{"POST /v1/groups/{group}/restart", fullRights, s.streams(s.restart)},

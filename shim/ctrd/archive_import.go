@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/ctrd/registry"
 	"github.com/sallyport/sallyport/shim/host"
 )
 
@@ -160,7 +161,7 @@ func (c *Client) writeBlob(ctx context.Context, store content.Store, a *archive.
 	case err == nil:
 		transferOf(ctx).at(b.Desc.Digest, b.Desc.Size) // also if containerd had it
 		return nil
-	case errors.Is(context.Cause(ctx), errStalled):
+	case errors.Is(context.Cause(ctx), registry.ErrStalled):
 		return fmt.Errorf("import archive %s: containerd took nothing for %v", a.Path, stallTimeout)
 	case errdefs.IsFailedPrecondition(err):
 		return a.Damaged(fmt.Errorf("blob %s: %w", b.Desc.Digest, err))

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/log"
 
+	"github.com/sallyport/sallyport/shim/ctrd/registry"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
@@ -30,11 +31,12 @@ const (
 
 // A Config selects the containerd that a [Client] speaks to, and the instance that it speaks for.
 type Config struct {
-	Address  string        // required: containerd's socket, an absolute path
-	Layout   layout.Layout // required
-	HostShim bool          // optional: one shim process for every group instead of one per group
-	Runtime  string        // optional: path of the OCI runtime of new containers; empty: the runc on containerd's PATH
-	Log      *slog.Logger  // optional: nil discards
+	Address    string               // required: containerd's socket, an absolute path
+	Layout     layout.Layout        // required
+	HostShim   bool                 // optional: one shim process for every group instead of one per group
+	Runtime    string               // optional: path of the OCI runtime of new containers; empty: the runc on containerd's PATH
+	Log        *slog.Logger         // optional: nil discards
+	Registries *registry.Registries // optional: how registries are reached; nil knows no logins
 	// BoundLayer bounds an empty writable layer before anything is written to it. Zero bytes are no
 	// bound, for a layer that is about to be deleted. Optional: nil leaves layers unbounded.
 	BoundLayer func(ctx context.Context, bytes int64, l host.Layer) error
@@ -45,6 +47,8 @@ type Client struct {
 	cfg    Config
 	log    *slog.Logger
 	client *containerd.Client
+
+	registries *registry.Registries
 
 	choice  snapshotterChoice
 	pulls   sharedPulls
@@ -70,7 +74,7 @@ type Client struct {
 	answers answered
 	copied  copiedOutputs
 
-	leftoverAfter, shimAnswers, execStarts, taskListSlow time.Duration
+	leftoverAfter, shimAnswers, execStarts, taskListSlow, tryWait time.Duration
 }
 
 // New validates the config. The client connects at the first call, so containerd may come up later,
@@ -87,9 +91,12 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.registries == nil {
+		c.registries = registry.New("", registry.Settings{})
 	}
 	c.listings.ask, c.retained.ask, c.noted.ask = c.list, c.listRetained, c.noteAll
 	return c, nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 const (
@@ -45,7 +48,11 @@ func (c *Client) Image(ctx context.Context, ref string) (_ host.Image, err error
 	if err != nil {
 		return host.Image{}, err
 	}
-	return c.pulls.do(ctx, ref, ref, func(ctx context.Context) (host.Image, error) {
+	key := ref
+	if host.PullOf(ctx) != spec.PullMissing { // which another caller may not share
+		key += " " + string(host.PullOf(ctx))
+	}
+	return c.pulls.do(ctx, key, ref, func(ctx context.Context) (host.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		var img containerd.Image
@@ -62,21 +69,37 @@ func (c *Client) Image(ctx context.Context, ref string) (_ host.Image, err error
 	})
 }
 
-// registryImage returns the image of that name. It pulls the image if it isn't present.
+// registryImage returns the image of that name. It pulls the image if it isn't present, or as the
+// context has it: always, unless the name has a digest, or never.
 func (c *Client) registryImage(ctx context.Context, src source) (containerd.Image, error) {
-	img, err := c.present(ctx, src.name)
-	if err == nil || !errdefs.IsNotFound(err) {
-		return img, err
+	mode := host.PullOf(ctx)
+	if mode != spec.PullAlways || strings.Contains(src.name, "@") {
+		img, err := c.present(ctx, src.name)
+		if err == nil || !errdefs.IsNotFound(err) {
+			return img, err
+		}
+	}
+	if mode == spec.PullNever {
+		return nil, neverPulled(src.ref)
 	}
 	begun := time.Now()
 	if err := c.pull(ctx, src); err != nil {
 		return nil, err
 	}
-	if img, err = c.present(ctx, src.name); err != nil {
+	img, err := c.present(ctx, src.name)
+	if err != nil {
 		return nil, err
 	}
 	c.log.Info("pulled an image", "image", src.name, "digest", img.Target().Digest, "took", time.Since(begun))
 	return img, nil
+}
+
+// neverPulled is the error of an image that is missing and is not to be pulled.
+func neverPulled(ref string) error {
+	return &hint.Error{
+		Err:  fmt.Errorf("image %s: it is not on this host, and the file has pull = \"never\"", ref),
+		Hint: "bring it: sallyport pull " + ref + "; or change the file",
+	}
 }
 
 // present returns the image of that name if it is on the host, unpacked. If the image or part of

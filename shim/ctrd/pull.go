@@ -3,62 +3,81 @@ package ctrd
 import (
 	"context"
 	"errors"
-	"net/http"
+	"fmt"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
-	"github.com/containerd/containerd/v2/core/remotes"
-	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/sallyport/sallyport/shim/ctrd/registry"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 )
 
-const (
-	// stallTimeout ends a pull in which nothing has moved for this long. The whole time of a pull
-	// has no limit, because links are slow.
-	stallTimeout = time.Minute
-	// downloads is the number of layers fetched at once.
-	downloads = 3
-)
+// stallTimeout ends a try of a pull in which nothing has moved for this long. The whole time of a
+// pull has no limit, because links are slow.
+const stallTimeout = time.Minute
 
-// errStalled is the cause of the end of a pull whose registry sends nothing any more.
-var errStalled = errors.New("no data")
-
-// pull fetches an image from its registry. If it fails, what it has fetched is kept for a day, and
-// the next pull of the same image goes on from there.
+// pull fetches an image from its registry, as often as is worth it. If it fails, what it has
+// fetched is kept for a day, and the next pull of the same image goes on from there.
 func (c *Client) pull(ctx context.Context, src source) error {
+	ctx, stop, err := c.registries.Within(ctx)
+	if err != nil {
+		return pullProblem(src, err)
+	}
+	defer stop()
 	ctx, end, err := c.leased(ctx, "sallyport-pull-"+digest.FromString(src.name).Encoded())
 	if err != nil {
 		return err
 	}
+	transferOf(ctx).enter(host.Pulling)
+	var tries registry.Tries
+	for {
+		received, err := c.tryPull(ctx, src)
+		if err == nil {
+			end(false)
+			return nil
+		}
+		waits, again := tries.Again(received, err)
+		if !again || ctx.Err() != nil {
+			c.endEmpty(ctx, end)
+			return pullProblem(src, err)
+		}
+		wait := time.Duration(waits) * c.tryWait
+		c.log.Info("a pull is tried again", "image", src.name, "after", wait, "error", hint.OneLine(err.Error()))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// tryPull tries once. received reports whether some of a layer came.
+func (c *Client) tryPull(ctx context.Context, src source) (received bool, err error) {
 	ctx, watch := watchStall(ctx, stallTimeout)
 	defer watch.stop()
-	transport := docker.DefaultHTTPTransport(nil)
-	defer transport.CloseIdleConnections()
+	session := c.registries.Open(ctx, watch.moved)
+	defer session.Close()
 	moved := transferOf(ctx)
-	moved.enter(host.Pulling)
 	_, err = c.client.Pull(ctx, src.name,
-		containerd.WithResolver(countingResolver{resolver(&countingTransport{next: transport, moved: watch.moved}), moved}),
+		containerd.WithResolver(countingResolver{session.Resolver(), moved}),
 		containerd.WithImageHandlerWrapper(func(inner images.Handler) images.Handler {
 			return forThisHost(c.client.ContentStore(), moved.counted(inner))
 		}),
 		containerd.WithPlatformMatcher(platforms.Default()),
-		containerd.WithMaxConcurrentDownloads(downloads),
+		containerd.WithMaxConcurrentDownloads(session.MaxConcurrent()),
 		containerd.WithPullLabel(sourceLabel, src.ref),
 	)
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		c.endEmpty(ctx, end)
-		return pullProblem(src, err)
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
 	}
-	end(false)
-	return nil
+	if platform, ok := errors.AsType[*otherPlatformError](err); ok {
+		err = &hint.Error{Err: fmt.Errorf("%s has %w", src.host, platform), Hint: "name an image for this host's platform"}
+	}
+	return session.Received(), session.Problem(src.host, err)
 }
 
 // endEmpty ends the lease in ctx, unless it holds something that the next pull can use.
@@ -69,24 +88,4 @@ func (c *Client) endEmpty(ctx context.Context, end func(drop bool)) {
 	if held, err := c.client.LeasesService().ListResources(ctx, leases.Lease{ID: id}); err == nil && len(held) == 0 {
 		end(false)
 	}
-}
-
-// resolver speaks TLS to every registry. To a registry on loopback that doesn't speak TLS it speaks
-// plain HTTP.
-func resolver(transport http.RoundTripper) remotes.ResolverWithOptions {
-	hosts := func(host string) ([]docker.RegistryHost, error) {
-		local, err := docker.MatchLocalhost(host)
-		if err != nil {
-			return nil, err
-		}
-		client := &http.Client{Transport: transport}
-		if local {
-			client.Transport = docker.NewHTTPFallback(transport)
-		}
-		return docker.ConfigureDefaultRegistries(
-			docker.WithClient(client),
-			docker.WithAuthorizer(docker.NewDockerAuthorizer(docker.WithAuthClient(client))),
-		)(host)
-	}
-	return docker.NewResolver(docker.ResolverOptions{Hosts: hosts}).(remotes.ResolverWithOptions) // containerd holds it to that
 }

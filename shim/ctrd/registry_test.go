@@ -122,6 +122,7 @@ func TestRootPullGoesOn(t *testing.T) {
 		var broken atomic.Bool
 		var served atomic.Int64
 		broken.Store(true)
+		c.tryWait = time.Millisecond
 		link := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			relay(w, r, backend, broken.Load(), size/2, &served)
 		}))
@@ -187,12 +188,19 @@ func (c *Client) leases(t *testing.T) ([]leases.Lease, error) {
 // startRegistry runs the distribution's registry on loopback and gives its host and port.
 func startRegistry(t *testing.T) string {
 	t.Helper()
+	return runRegistry(t, t.TempDir(), "", "")
+}
+
+// runRegistry runs the registry with what is stored in a folder. listen is added to its settings of
+// http, and settings to all of them.
+func runRegistry(t *testing.T, dir, listen, settings string) string {
+	t.Helper()
 	binary, err := exec.LookPath("docker-registry")
 	if err != nil {
 		ctrdtest.Missing(t, "docker-registry is not installed")
 	}
 	for range 10 { // another program may take the port before the registry has it
-		if host, served := tryRegistry(t, binary); served {
+		if host, served := tryRegistry(t, binary, dir, listen, settings); served {
 			return host
 		}
 	}
@@ -201,7 +209,7 @@ func startRegistry(t *testing.T) string {
 }
 
 // tryRegistry runs the registry on a port that is free. It reports whether the registry got it.
-func tryRegistry(t *testing.T, binary string) (host string, served bool) {
+func tryRegistry(t *testing.T, binary, dir, listen, settings string) (host string, served bool) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -209,9 +217,8 @@ func tryRegistry(t *testing.T, binary string) (host string, served bool) {
 	}
 	host = l.Addr().String()
 	l.Close()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yml")
-	writeFile(t, config, fmt.Appendf(nil, "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", dir, host))
+	config := filepath.Join(t.TempDir(), "config.yml")
+	writeFile(t, config, fmt.Appendf(nil, "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s%s}\n%s", dir, host, listen, settings))
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, binary, "serve", config)
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // Restore implements [runner.ImageKeeper]. An image that is not on the host any more is pulled by
@@ -50,6 +51,9 @@ func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (con
 		bySum := src
 		if bySum.name, err = nameBySum(src.name, id); err != nil {
 			return nil, err
+		}
+		if host.PullOf(ctx) == spec.PullNever {
+			return nil, neverPulled(src.ref)
 		}
 		switch err = c.pull(ctx, bySum); {
 		case err == nil:

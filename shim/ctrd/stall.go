@@ -3,10 +3,11 @@ package ctrd
 import (
 	"context"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/sallyport/sallyport/shim/ctrd/registry"
 )
 
 // A stallWatch cancels a context when nothing has moved for a while.
@@ -16,13 +17,13 @@ type stallWatch struct {
 	cancel context.CancelCauseFunc
 }
 
-// watchStall starts to watch. After a stall the context ends with errStalled. The caller calls stop
-// at the end.
+// watchStall starts to watch. After a stall the context ends with registry.ErrStalled. The caller
+// calls stop at the end.
 func watchStall(ctx context.Context, after time.Duration) (context.Context, *stallWatch) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	return ctx, &stallWatch{
 		after:  after,
-		timer:  time.AfterFunc(after, func() { cancel(errStalled) }),
+		timer:  time.AfterFunc(after, func() { cancel(registry.ErrStalled) }),
 		cancel: cancel,
 	}
 }
@@ -33,35 +34,6 @@ func (w *stallWatch) moved() { w.timer.Reset(w.after) }
 func (w *stallWatch) stop() {
 	w.timer.Stop()
 	w.cancel(nil)
-}
-
-// A countingTransport reports each answer, and each piece of an answer's body.
-type countingTransport struct {
-	next  http.RoundTripper
-	moved func()
-}
-
-func (t *countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	t.moved()
-	resp.Body = &countingBody{ReadCloser: resp.Body, moved: t.moved}
-	return resp, nil
-}
-
-type countingBody struct {
-	io.ReadCloser
-	moved func()
-}
-
-func (b *countingBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if n > 0 {
-		b.moved()
-	}
-	return n, err
 }
 
 // A countingSection reports each piece that is read of a blob, and counts the bytes. It can seek,

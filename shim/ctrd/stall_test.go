@@ -3,12 +3,11 @@ package ctrd
 import (
 	"context"
 	"errors"
-	"io"
-	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sallyport/sallyport/shim/ctrd/registry"
 )
 
 func TestStallWatch(t *testing.T) {
@@ -23,31 +22,8 @@ func TestStallWatch(t *testing.T) {
 			t.Fatalf("stalled while moving: %v", err)
 		}
 		time.Sleep(61 * time.Second)
-		if err := context.Cause(ctx); !errors.Is(err, errStalled) {
+		if err := context.Cause(ctx); !errors.Is(err, registry.ErrStalled) {
 			t.Errorf("cause %v", err)
 		}
 	})
-}
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func TestCountingTransport(t *testing.T) {
-	moves := 0
-	next := roundTrip(func(*http.Request) (*http.Response, error) {
-		return &http.Response{Body: io.NopCloser(strings.NewReader("layer"))}, nil
-	})
-	resp, err := (&countingTransport{next: next, moved: func() { moves++ }}).RoundTrip(&http.Request{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(resp.Body)
-	if err != nil || string(b) != "layer" || moves != 2 {
-		t.Errorf("%q, %v, %d moves, want 2: the answer and its one piece", b, err, moves)
-	}
-	failing := roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.ErrClosedPipe })
-	if _, err := (&countingTransport{next: failing, moved: func() { t.Error("moved") }}).RoundTrip(&http.Request{}); err == nil {
-		t.Error("no error")
-	}
 }

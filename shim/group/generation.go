@@ -89,6 +89,7 @@ const (
 	ByApply    Cause = "apply"
 	ByFile     Cause = "file"     // the file in the folder was changed by hand
 	ByRollback Cause = "rollback" // an operator went back to it
+	ByPull     Cause = "pull"     // the images of the file were asked for again
 	ByRun      Cause = "run"      // it is the only one of a run
 	ByRevert   Cause = "revert"   // the generation before it could not be started, or did not prove itself
 )

@@ -129,6 +129,7 @@ func Digested(g *spec.Group) *spec.Group {
 		c := &g.Containers[i]
 		fixed := *c
 		fixed.Restart, fixed.Stop, fixed.Door, fixed.Digest = spec.Restart{}, spec.Stop{}, c.Door.Fixed(), ""
+		fixed.Pull = spec.PullMissing
 		fixed.OnFailure, fixed.Probes, fixed.After = "", nil, nil
 		fixed.Output.Size, fixed.Output.Journal = 0, false
 		fixed.Files = slices.Clone(c.Files)

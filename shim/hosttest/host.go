@@ -38,6 +38,7 @@ type Host struct {
 	inputs            map[string]*input // by container that was created with one
 	boots             int               // how often the host was booted since
 	created           time.Duration     // one nanosecond for each container ever created
+	registry          map[string]string // reference -> digest at its registry, where that is another one
 	images            map[string]string // reference -> digest. Other references have a digest made from them
 	missing           map[string]bool
 	exitOnReload      map[string]uint32 // by container, the status of a program that ends by a reload
@@ -104,7 +105,7 @@ func New(now func() time.Time) *Host {
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, persistent: map[string]map[string]bool{}, absent: map[string]bool{},
 		limits: map[string]spec.Resources{}, retained: map[string]map[int]map[string]string{}, held: map[string]int{},
 		containers: map[string]*container{}, inputs: map[string]*input{}, holding: map[string]bool{},
-		images: map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
+		registry: map[string]string{}, images: map[string]string{}, missing: map[string]bool{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
 		containersUnknown: map[string]bool{}, rulesUnknown: map[string]bool{}, wanted: map[string]*spec.Group{},
 		doors: map[string]*door{}, doorReads: map[string]int{}, fingerprints: map[string]string{}, ambassadorReady: map[string]bool{}, observations: map[string]int{},
 		answers: map[string]error{}, asked: map[string]int{},

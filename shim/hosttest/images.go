@@ -190,6 +190,14 @@ func (h *Host) SetImage(ref, digest string) {
 	h.images[ref] = digest
 }
 
+// SetRegistry makes a reference mean another digest at its registry. The host has it when it asks
+// there.
+func (h *Host) SetRegistry(ref, digest string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.registry[ref] = digest
+}
+
 // LoseImage makes a reference resolve to nothing. Its retained images are gone too.
 func (h *Host) LoseImage(ref string) {
 	h.mu.Lock()

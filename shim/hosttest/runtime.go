@@ -16,12 +16,15 @@ import (
 // A Runtime is the containerd of a Host. It implements [runner.Runtime].
 type Runtime Host
 
-func (r *Runtime) Image(_ context.Context, ref string) (host.Image, error) {
+func (r *Runtime) Image(ctx context.Context, ref string) (host.Image, error) {
 	h := (*Host)(r)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if f := h.begin("image " + ref); f.err != nil {
 		return host.Image{}, f.err
+	}
+	if now, ok := h.registry[ref]; ok && host.PullOf(ctx) == spec.PullAlways {
+		h.images[ref] = now
 	}
 	if h.missing[ref] {
 		return host.Image{}, &hint.Error{Err: fmt.Errorf("image %s: not found", ref), Hint: "check the name"}

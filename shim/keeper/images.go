@@ -46,6 +46,16 @@ func (c *change) resolveImages(ctx context.Context, digests map[string]group.Ima
 	type key struct{ ref, digest string }
 	var mu sync.Mutex
 	present := map[key]host.Image{}
+	modes := map[key]spec.Pull{}
+	for _, group := range c.groups {
+		for _, container := range group.Containers {
+			wanted := key{container.Image, digests[group.Name][container.Image]}
+			before, known := modes[wanted]
+			if modes[wanted] = pullMode(ctx, &group, container.Image); known {
+				modes[wanted] = earliest(before, modes[wanted])
+			}
+		}
+	}
 	asked := map[key]bool{}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, group := range c.groups {
@@ -61,7 +71,7 @@ func (c *change) resolveImages(ctx context.Context, digests map[string]group.Ima
 					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)
 				}
 				c.holds.add(release)
-				i, err := c.keeper.machine.Image(ctx, wanted.ref, digests[group.Name])
+				i, err := c.keeper.machine.Image(host.WithPull(ctx, modes[wanted]), wanted.ref, digests[group.Name])
 				if err != nil {
 					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)
 				}
@@ -83,6 +93,26 @@ func (c *change) resolveImages(ctx context.Context, digests map[string]group.Ima
 		}
 	}
 	return nil
+}
+
+// pullMode returns when the registry is asked for an image of a change. An operator's pull asks for
+// all but those that are never asked for.
+func pullMode(ctx context.Context, g *spec.Group, image string) spec.Pull {
+	mode := g.PullOf(image)
+	if mode == spec.PullMissing {
+		mode = host.PullOf(ctx)
+	}
+	return mode
+}
+
+// earliest returns the one of two modes that asks the registry sooner.
+func earliest(a, b spec.Pull) spec.Pull {
+	for _, mode := range []spec.Pull{spec.PullAlways, spec.PullMissing} {
+		if a == mode || b == mode {
+			return mode
+		}
+	}
+	return spec.PullNever
 }
 
 // resolvedDigests returns the digests that an apply of the group would record, as far as they are

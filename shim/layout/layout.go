@@ -77,6 +77,9 @@ func (l Layout) RunsDir() string { return filepath.Join(l.RunDir, "runs") }
 // FinishedDir returns the folder of what is known of all runs that have begun.
 func (l Layout) FinishedDir() string { return filepath.Join(l.StateDir, "finished") }
 
+// LoginsPath returns the file with the logins to registries, in the form of Docker's config.json.
+func (l Layout) LoginsPath() string { return filepath.Join(l.StateDir, "registries.json") }
+
 // InputPath returns the pipe that is a container's standard input, where it has one.
 func (l Layout) InputPath(group, container string) string {
 	return filepath.Join(l.RunDir, "inputs", spec.ID(group, container))

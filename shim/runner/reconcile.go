@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/plan"
 	"github.com/sallyport/sallyport/shim/restart"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // maxRepeats is how many plans of one reconciliation may begin with the same step. Beyond that the
@@ -340,6 +341,9 @@ func (d desired) image(m Machine) imageSource {
 	return func(ctx context.Context, ref string) (host.Image, error) {
 		if i, ok := d.resolved(ref); ok {
 			return i, nil
+		}
+		if d.wanted != nil && d.wanted.Group.PullOf(ref) == spec.PullNever {
+			ctx = host.WithPull(ctx, spec.PullNever)
 		}
 		return m.Image(ctx, ref, d.digests())
 	}

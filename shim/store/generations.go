@@ -268,4 +268,6 @@ func (s *Store) ChangeSum(group string) (string, error) {
 
 // Revertible reports whether a failed rollout of w is to be reverted. A rollback or a revert is
 // not: its definition is not new.
-func (w Wanted) Revertible() bool { return w.By == group.ByApply || w.By == group.ByFile }
+func (w Wanted) Revertible() bool {
+	return w.By == group.ByApply || w.By == group.ByFile || w.By == group.ByPull
+}

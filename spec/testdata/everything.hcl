@@ -181,6 +181,7 @@ group "life" {
   }
   sidecar "metrics" {
     image = "metrics"
+    pull  = "always"
     after = ["cache"]
     probe "ready" { grpc = { port = 9000 + 1, service = "metrics.v1" } }
   }
