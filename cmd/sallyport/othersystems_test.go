@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 )
 
-// Each file of another system is answered with the way to bring it, whatever its name is.
+// Each file of another system is answered with the way to bring it, under any name.
 func TestFilesOfOtherSystems(t *testing.T) {
 	const compose, pod, unit, nomad = "a compose file", "a file of Kubernetes", "a unit of podman (quadlet)", "a job of Nomad"
 	for _, tt := range []struct{ name, content, what string }{
@@ -51,7 +51,7 @@ func TestFilesOfOtherSystems(t *testing.T) {
 	}
 }
 
-// A group file is never taken for one of another system, whatever the files in it are.
+// A group file is never taken for one of another system. Its files may have any text.
 func TestGroupFilesAreNoOthers(t *testing.T) {
 	for _, content := range []string{
 		"group \"g\" {\n  app \"a\" {\n    file \"/x\" { content = <<EOT\nservices:\n  web: {}\napiVersion: v1\nEOT\n }\n }\n}\n",

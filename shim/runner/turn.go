@@ -36,6 +36,7 @@ func (r *Runner) rests(ctx context.Context) bool {
 		now.Sub(r.looked) >= restTurns*r.config.Resync {
 		return false
 	}
+	defer r.progress.leave()() // it asks the host
 	return r.config.Quiet(r.calm, r.looked)
 }
 
