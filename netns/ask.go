@@ -3,6 +3,7 @@ package netns
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -16,8 +17,11 @@ import (
 // sent, and goes on with a longer answer while the first part is received (netlink_recvmsg).
 type asker struct {
 	fd  int
-	buf []byte
+	buf *[32 << 10]byte // the kernel makes no part of an answer longer than that
 }
+
+// askBuffers has the buffers of askers that are closed.
+var askBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // errNotStrict means that the kernel can't be asked for one link alone.
 var errNotStrict = errors.New("the kernel lists all links")
@@ -33,7 +37,7 @@ func openAsker() (*asker, error) {
 		unix.Close(fd)
 		return nil, errNotStrict
 	}
-	return &asker{fd: fd, buf: make([]byte, 32<<10)}, nil // the kernel makes no part longer than that
+	return &asker{fd: fd, buf: askBuffers.Get().(*[32 << 10]byte)}, nil
 }
 
 // ask sends a question and returns the messages of the answer that are of one type. If the list has
@@ -44,7 +48,7 @@ func (a *asker) ask(req *nl.NetlinkRequest, answer uint16) (out [][]byte, err er
 	}
 	for {
 		// With MSG_TRUNC it returns how long the part is, and not how much of it there is room for.
-		n, from, recvErr := unix.Recvfrom(a.fd, a.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		n, from, recvErr := unix.Recvfrom(a.fd, a.buf[:], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
 		if errors.Is(recvErr, unix.EINTR) {
 			continue
 		}
@@ -86,4 +90,8 @@ func (a *asker) ask(req *nl.NetlinkRequest, answer uint16) (out [][]byte, err er
 	}
 }
 
-func (a *asker) close() { unix.Close(a.fd) }
+// close ends the asker. It is called once.
+func (a *asker) close() {
+	unix.Close(a.fd)
+	askBuffers.Put(a.buf)
+}

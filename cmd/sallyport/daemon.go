@@ -78,7 +78,7 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if err != nil {
 		return err
 	}
-	spareMemory(ui.environ)
+	spareStart(ui.environ)
 	level := &slog.LevelVar{}
 	level.Set(v.LogLevel.Level())
 	log := newLog(ui, level)
@@ -235,7 +235,11 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		}
 		return server.Serve(ctx, socket)
 	})
-	g.Go(func() error { notifyReady(ctx, keeper.Ready(), log); return nil })
+	g.Go(func() error {
+		notifyReady(ctx, keeper.Ready(), log)
+		spareMemory(environ)
+		return nil
+	})
 	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
 	return endWithin(ctx, partsGrace, g.Wait)
 }

@@ -7,20 +7,22 @@ import (
 )
 
 // The daemon is mostly idle, and its live heap has a few MiB. So it collects garbage early, before
-// garbage doubles the heap. The limit only makes the collector work harder; it ends nothing.
+// garbage doubles the heap. While it starts it collects later, because the first look at all groups
+// makes much garbage; as late as a short verb would leave a scattered heap behind. There is no
+// limit of memory: the live heap grows with the groups, and close to a limit the collector takes
+// half of the processor.
 const (
-	garbagePercent = 40
-	memoryLimit    = 48 << 20 // bytes
+	garbagePercent      = 40
+	startGarbagePercent = 100
 )
 
-// spareMemory applies these values, except where the operator has set GOGC or GOMEMLIMIT.
+// spareStart applies the value for the daemon's start, except where the operator has set GOGC.
+func spareStart(environ []string) { collectAt(startGarbagePercent, environ) }
+
+// spareMemory is [spareStart] for what follows the start. It gives back what that needed.
 func spareMemory(environ []string) {
-	if !isSet(environ, "GOGC") {
-		debug.SetGCPercent(garbagePercent)
-	}
-	if !isSet(environ, "GOMEMLIMIT") {
-		debug.SetMemoryLimit(memoryLimit)
-	}
+	collectAt(garbagePercent, environ)
+	debug.FreeOSMemory()
 }
 
 // Most verbs end before garbage matters. Reading the command line alone makes more than the 4 MiB
@@ -28,9 +30,11 @@ func spareMemory(environ []string) {
 const shortGarbagePercent = 400
 
 // spareTime applies it, except where the operator has set GOGC.
-func spareTime(environ []string) {
+func spareTime(environ []string) { collectAt(shortGarbagePercent, environ) }
+
+func collectAt(percent int, environ []string) {
 	if !isSet(environ, "GOGC") {
-		debug.SetGCPercent(shortGarbagePercent)
+		debug.SetGCPercent(percent)
 	}
 }
 

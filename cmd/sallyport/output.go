@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -60,7 +59,6 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err := os.MkdirAll(l.LogDir, logDirMode); err != nil {
 		return fmt.Errorf("make the folder of the output: %w", err)
 	}
-	spareMemory(ui.environ)
 	log := newLog(ui, v.LogLevel)
 	if problem := in.conf.problem(); problem != nil {
 		log.Warn("configuration has a mistake; what counts here is the folder of the output", "folder", l.LogDir, "error", problem)
@@ -102,7 +100,7 @@ func (v *outputVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 			log.Warn("runs with more rights than it needs", "error", err)
 		}
 		notifySystemd(log, "READY=1")
-		debug.FreeOSMemory() // what the start needed: the command line and the first look at all files
+		spareMemory(ui.environ)
 		return journald.Run(ctx, journald.Config{LogDir: l.LogDir, Log: log, Changed: changed})
 	})
 	return g.Wait()

@@ -58,7 +58,7 @@ func Denies(ns *os.File) (bool, error) {
 		return false, err
 	}
 	defer conn.Close()
-	return ruleset.Holds(conn, createTable(Policy{Mode: Sealed}))
+	return ruleset.Holds(conn, sealed())
 }
 
 // Remove deletes the policy. The namespace is then as open as one without our rules. It is for

@@ -37,7 +37,7 @@ func Visit(ns *os.File, marks bool) (g Glimpse, err error) {
 
 // Denies is [Denies]. ns is the namespace that was visited.
 func (g Glimpse) Denies(ns *os.File) (bool, error) {
-	if g.Generation.Holds(createTable(Policy{Mode: Sealed})) {
+	if g.Generation.Holds(sealed()) {
 		return true, nil
 	}
 	return Denies(ns)
@@ -48,7 +48,7 @@ func (g Glimpse) InForce(ns *os.File, p Policy) (bool, error) {
 	if err := p.validate(); err != nil {
 		return false, err
 	}
-	if g.Generation.Matches(createTable(p)) {
+	if g.Unchanged() && g.Generation.Matches(createTable(p)) {
 		return g.reflects || !p.intercepts(), nil
 	}
 	return InForce(ns, p)

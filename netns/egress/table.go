@@ -3,6 +3,7 @@ package egress
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -85,6 +86,9 @@ func createTable(p Policy) ruleset.Table {
 	}
 	return t
 }
+
+// sealed returns the table of a policy that lets nothing through. It is shared: nobody changes it.
+var sealed = sync.OnceValue(func() ruleset.Table { return createTable(Policy{Mode: Sealed}) })
 
 // insideRules judge packets that leave by the loopback. They have a chain of their own so that
 // other packets skip them with one comparison.

@@ -7,9 +7,11 @@
 package kernfile
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,17 +26,22 @@ func Open(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
+// firstRead has the buffers of first reads, which nearly every file fits into. They are taken again
+// and again, because a group's observation reads tens of files of a few bytes.
+var firstRead = sync.Pool{New: func() any { return new([4096]byte) }}
+
 // Read returns what a file has. It opens a file that is longer than expected once more, for a
 // longer read: the kernel gives sysctls to the first read only, cut to its size.
 func Read(path string) ([]byte, error) {
-	for size := 4096; ; size *= 16 {
-		buf := make([]byte, size)
+	first := firstRead.Get().(*[4096]byte)
+	defer firstRead.Put(first)
+	for buf := first[:]; ; buf = make([]byte, 16*len(buf)) {
 		n, err := readOnce(path, buf)
 		if err != nil {
 			return nil, err
 		}
-		if n < size {
-			return buf[:n], nil
+		if n < len(buf) {
+			return bytes.Clone(buf[:n]), nil
 		}
 	}
 }

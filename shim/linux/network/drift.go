@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/cgroup"
@@ -34,11 +35,12 @@ type Drift struct {
 // A groupDrift remembers one group.
 type groupDrift struct {
 	baseline
-	heard bool   // what changes of it is heard since before it was last read
-	told  bool   // something of it was heard since then
-	pin   pin    // its namespace when it was last read
-	link  string // the name of the host's end of its link
-	index int    // the index of that. 0: there was none
+	heard bool      // what changes of it is heard since before it was last read
+	told  bool      // something of it was heard since then
+	since time.Time // when its last fingerprint was first read
+	pin   pin       // its namespace when it was last read
+	link  string    // the name of the host's end of its link
+	index int       // the index of that. 0: there was none
 }
 
 // A baseline remembers the fingerprints of a part of the network. A fingerprint that differs from
@@ -68,6 +70,25 @@ func (b *baseline) update(f fingerprint) (changed bool) {
 		b.settled = f
 	}
 	return changed
+}
+
+// update is [baseline.update], with what observations have found meanwhile. A fingerprint is settled
+// at once if the group was as wanted when it was observed after the first look at it, and at each
+// observation since. It begins anew if it was seen before and after a repair.
+func (g *groupDrift) update(f fingerprint, now time.Time, found findings) (changed bool) {
+	if f != g.last {
+		g.since = now
+		return g.baseline.update(f)
+	}
+	switch repaired := found.wrong.After(g.since); {
+	case !f.differs(g.settled) || !found.right.After(g.since):
+	case repaired:
+		g.since, g.repeats = now, 0
+	default:
+		g.settled, g.repeats = f, settleAfter
+		return false
+	}
+	return g.baseline.update(f)
 }
 
 // A fingerprint identifies a state of one part of the network: the host's part, or a group's.
@@ -142,7 +163,7 @@ func (d *Drift) look(groups []string, host bool, due func(group string, g *group
 		if f.hostEnd, g.index = end.Fingerprint, end.Index; err != nil {
 			f.err = err.Error()
 		}
-		if differs[group] = g.update(f); quiet || g.told {
+		if differs[group] = g.update(f, time.Now(), d.network.findings.of(group)); quiet || g.told {
 			g.confirm()
 		}
 		g.told = false
@@ -174,6 +195,7 @@ func (d *Drift) forgetOthers(groups []string, known int) {
 			d.forget(group)
 		}
 	}
+	d.network.findings.forgetOthers(kept)
 }
 
 // fewEnds is up to how many groups the host's ends of links are asked for one by one. For more, one

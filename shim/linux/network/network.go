@@ -61,6 +61,7 @@ type Network struct {
 	earlier  map[string]addrs.Pair // by group; see [Network.KeepAddresses], which alone writes it
 
 	quietLinks linkMemory
+	findings   foundGroups
 
 	mu            sync.Mutex
 	assigned      map[string]addrs.Pair // given to groups by this process; the link may not exist yet

@@ -78,6 +78,8 @@ func (n *Network) links() ([]string, error) {
 
 // Observe implements [runner.Network].
 func (n *Network) Observe(_ context.Context, group string, want *spec.Group) (s host.NetState) {
+	began := time.Now()
+	defer func() { n.findings.note(group, want, began, s) }()
 	// A container may be gone when its denials are read. Observe is called soon after each start.
 	containers, listErr := n.containerCgroups(group)
 	n.keepNames(group, containers)
