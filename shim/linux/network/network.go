@@ -196,10 +196,8 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 			return err
 		}
 	}
-	if err := netns.SetSysctls(ns, settingsOf(want)); err != nil {
-		return explainSettings(err)
-	}
-	err = n.removeLeftCgroups(want)
+	// A setting that the kernel refuses keeps nothing open that the rules have closed.
+	err = errors.Join(setSettings(ns, want), n.removeLeftCgroups(want))
 	if want.Egress != spec.EgressNone {
 		return err
 	}

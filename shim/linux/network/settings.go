@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -19,6 +20,13 @@ func settingsOf(want *spec.Group) map[string]string {
 		}
 	}
 	return settings
+}
+
+func setSettings(ns *os.File, want *spec.Group) error {
+	if err := netns.SetSysctls(ns, settingsOf(want)); err != nil {
+		return explainSettings(err)
+	}
+	return nil
 }
 
 // explainSettings adds a hint to the error of a setting that the kernel does not take.

@@ -1,10 +1,12 @@
 package network
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/netns"
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -84,5 +86,27 @@ func TestRootSettings(t *testing.T) {
 	bringUp(t, n, g)
 	if got := n.Observe(t.Context(), g.Name, g).Rules; got != host.Present {
 		t.Errorf("rules are %v after repair, want present", got)
+	}
+}
+
+// A setting that the kernel refuses is an error, and keeps nothing of the earlier definition: its
+// link and its containers' cgroups go as with a setting that the kernel takes.
+func TestRootSettingThatTheKernelRefuses(t *testing.T) {
+	n := newNetwork(t, testLayout(t))
+	g := testGroup("checkout", nil)
+	defer removeGroup(t, n, g.Name)
+	bringUp(t, n, g)
+	members := func() int { return len(must(n.cgroups.Children(n.layout.CgroupParent(g.Name, spec.App)))(t)) }
+	if got := presences(n.Observe(t.Context(), g.Name, g)); got[2] != host.Present || members() != 1 {
+		t.Fatalf("namespace, rules, link: %v, want a link and a cgroup of web", got)
+	}
+	g.Egress, g.Containers = spec.EgressNone, g.Containers[:1]
+	g.Network.Sysctls = map[string]string{"net.ipv4.tcp_fin_timeout": "long"}
+	err := n.Admit(t.Context(), g)
+	if hinted, ok := errors.AsType[*hint.Error](err); !ok || !strings.Contains(hinted.Hint, "the kernel does not take this value") {
+		t.Errorf("Admit: %v, want an error of the setting with a hint", err)
+	}
+	if got := presences(n.Observe(t.Context(), g.Name, g)); got[2] != host.Absent || members() != 0 {
+		t.Errorf("namespace, rules, link: %v, want neither a link nor the cgroup of web", got)
 	}
 }
