@@ -58,7 +58,8 @@ type Client struct {
 	known   knownImages
 	starts  shimStarts
 	execs   execIDs
-	turns   execTurns
+	turns   turns // of exec'd processes
+	makes   turns // of containers
 	limits  startLimits
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
@@ -91,7 +92,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, execs: newExecIDs(), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, execs: newExecIDs(), turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce}, leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

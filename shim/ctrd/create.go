@@ -39,9 +39,14 @@ const (
 // snapshot, task. The record comes first, because it keeps containerd from collecting the snapshot.
 func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error) {
 	defer c.explain(ctx, req.Group.Name, &err)
+	id := spec.ID(req.Group.Name, req.Container.Name)
+	release, err := c.makes.take(ctx, c.shimGroup(req.Group.Name))
+	if err != nil {
+		return c.unanswered(fmt.Errorf("create %s: %w", id, err))
+	}
+	defer release()
 	ctx, cancel := c.ctx(ctx, createTimeout)
 	defer cancel()
-	id := spec.ID(req.Group.Name, req.Container.Name)
 	image, err := c.facts(ctx, req.Image)
 	if err != nil {
 		return c.unanswered(err)

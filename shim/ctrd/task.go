@@ -36,9 +36,14 @@ func (c *Client) cleanup(ctx context.Context) (context.Context, context.CancelFu
 // Start implements [runner.Runtime].
 func (c *Client) Start(ctx context.Context, group, container string) (err error) {
 	defer c.explain(ctx, group, &err)
+	id := spec.ID(group, container)
+	release, err := c.makes.take(ctx, c.shimGroup(group))
+	if err != nil {
+		return fmt.Errorf("start %s: %w", id, err)
+	}
+	defer release()
 	ctx, cancel := c.ctx(ctx, startTimeout)
 	defer cancel()
-	id := spec.ID(group, container)
 	if _, err := c.client.TaskService().Start(ctx, &tasks.StartRequest{ContainerID: id}); err != nil {
 		return runtimeProblem("start", id, errgrpc.ToNative(err))
 	}

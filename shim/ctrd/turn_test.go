@@ -28,7 +28,7 @@ import (
 // All wait as long as it takes, start in order, and never more than execsAtOnce at once.
 func TestExecTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var turns execTurns
+		turns := turns{atOnce: execsAtOnce}
 		var mu sync.Mutex
 		var order []int
 		now, most := 0, 0
@@ -71,7 +71,7 @@ func TestExecTurns(t *testing.T) {
 
 func TestExecTurnThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var turns execTurns
+		turns := turns{atOnce: execsAtOnce}
 		var releases []func()
 		for range execsAtOnce {
 			release, err := turns.take(t.Context(), "g")
@@ -83,7 +83,7 @@ func TestExecTurnThatDoesNotCome(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := turns.take(ctx, "g")
-		want := fmt.Sprintf("while it waited for %d others in the group to start: context deadline exceeded", execsAtOnce)
+		want := fmt.Sprintf("while it waited for %d others of the same shim: context deadline exceeded", execsAtOnce)
 		if !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
