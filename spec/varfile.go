@@ -113,10 +113,16 @@ func hasLongNumber(value cty.Value) (long bool) {
 	return long
 }
 
+// File returns the name of the file that has the value of a variable.
+func (f FileVars) File(name string) string { return f[name].at.Filename }
+
+// Names returns the names of the variables that have a value, sorted.
+func (f FileVars) Names() []string { return slices.Sorted(maps.Keys(f)) }
+
 // Unknown reports each value for a variable that is not in known, where it is written.
 func (f FileVars) Unknown(known []string) hcl.Diagnostics {
 	rep := &report{}
-	for _, name := range slices.Sorted(maps.Keys(f)) {
+	for _, name := range f.Names() {
 		if slices.Contains(known, name) {
 			continue
 		}

@@ -19,7 +19,7 @@ import (
 // groupArgs are the arguments of every verb that reads group files.
 type groupArgs struct {
 	Paths    []string          `arg:"" name:"file" help:"Group files, or folders with group files (*.hcl). - is one group file from standard input."`
-	Var      map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable. Can be repeated, and -var works too. Default: --var-file, then SALLYPORT_VAR_NAME of the environment."`
+	Var      map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable. Can be repeated, and -var works too. Default: --var-file, *.auto.vars.hcl, then SALLYPORT_VAR_NAME of the environment."`
 	VarFiles []string          `name:"var-file" placeholder:"FILE" sep:"none" help:"Set the variables that a file has: lines NAME = VALUE, or an object of JSON in *.json. Can be repeated, and the last one counts."`
 }
 
@@ -142,7 +142,7 @@ func readOne(ctx context.Context, path string, src []byte, values variableValues
 // expand is expandFiles for group files. No two files in the result share a base name, since a file
 // is installed under it.
 func expand(ctx context.Context, args []string) ([]string, error) {
-	paths, err := expandFiles(ctx, args)
+	paths, err := expandFiles(ctx, args, spec.IsGroupFile)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +152,9 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 			continue
 		}
 		base := filepath.Base(path)
+		if spec.IsVarsFile(base) {
+			return nil, usage(fmt.Errorf("%s: not a group file, but one with values for variables", path), "name the group file, and give the values with --var-file")
+		}
 		if filepath.Ext(base) != ".hcl" {
 			return nil, notGroupFile(ctx, path)
 		}
@@ -163,9 +166,9 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 	return paths, nil
 }
 
-// expandFiles replaces folders by the group files in them, and - by stdinName. The result is never
-// empty.
-func expandFiles(ctx context.Context, args []string) ([]string, error) {
+// expandFiles replaces folders by those files in them whose base name is accepted, and - by
+// stdinName. The result is never empty.
+func expandFiles(ctx context.Context, args []string, accepted func(name string) bool) ([]string, error) {
 	var paths []string
 	for _, arg := range args {
 		if arg == stdinArg {
@@ -190,7 +193,7 @@ func expandFiles(ctx context.Context, args []string) ([]string, error) {
 			paths = append(paths, arg)
 			continue
 		}
-		found, err := filesIn(ctx, arg)
+		found, err := filesIn(ctx, arg, accepted)
 		if err != nil {
 			return nil, usage(err, "")
 		}
@@ -202,15 +205,15 @@ func expandFiles(ctx context.Context, args []string) ([]string, error) {
 	return paths, nil
 }
 
-// filesIn lists a folder's group files.
-func filesIn(ctx context.Context, dir string) ([]string, error) {
+// filesIn lists the files of a folder whose base name is accepted.
+func filesIn(ctx context.Context, dir string, accepted func(name string) bool) ([]string, error) {
 	entries, err := hostfile.ReadDir(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	var paths []string
 	for _, e := range entries {
-		if spec.IsGroupFile(e.Name()) {
+		if accepted(e.Name()) {
 			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}

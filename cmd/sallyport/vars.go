@@ -21,7 +21,12 @@ import (
 
 // variableValues are the values for the variables of one group file. Those of the flags come first,
 // then those of files with variables, then those of the environment.
-type variableValues struct{ flags, files, environ map[string]string }
+type variableValues struct {
+	flags, files, environ map[string]string
+	// beside has, by variable, the file in the folder of the group file that has its value. A value
+	// of files that is not in it comes from a --var-file.
+	beside map[string]string
+}
 
 // of returns the value of a variable and where it comes from. ok is false if the variable has its
 // default.
@@ -29,7 +34,7 @@ func (v variableValues) of(name string) (value, from string, ok bool) {
 	for _, s := range []struct {
 		values map[string]string
 		from   string
-	}{{v.flags, group.FromFlag}, {v.files, group.FromFile}, {v.environ, group.FromEnvironment}} {
+	}{{v.flags, group.FromFlag}, {v.files, cmp.Or(v.beside[name], group.FromFile)}, {v.environ, group.FromEnvironment}} {
 		if value, ok := s.values[name]; ok {
 			return value, s.from, true
 		}
@@ -54,11 +59,23 @@ func (a *groupArgs) values(ctx context.Context, ui *ui, paths []string, contents
 		maps.Copy(given, vars)
 	}
 	diags = append(diags, given.Unknown(declared(paths, contents))...)
+	folders, d, err := besideVars(ctx, paths, contents)
+	if err != nil {
+		return nil, nil, err
+	}
+	diags = append(diags, d...)
 	environ := spec.VarsFromEnviron(ui.environ)
 	for _, path := range paths {
-		texts, d := given.Texts(contents[path], group.StopEvaluation(ctx))
-		diags = append(diags, d...)
-		values = append(values, variableValues{a.Var, texts, environ})
+		v, all := variableValues{flags: a.Var, environ: environ}, spec.FileVars{}
+		for name, value := range folders[filepath.Dir(path)] {
+			if _, ok := given[name]; !ok {
+				all[name] = value
+				v.beside = set(v.beside, name, filepath.Base(folders[filepath.Dir(path)].File(name)))
+			}
+		}
+		maps.Copy(all, given)
+		v.files, d = all.Texts(contents[path], group.StopEvaluation(ctx))
+		values, diags = append(values, v), append(diags, d...)
 	}
 	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Subject.Filename, b.Subject.Filename) })
 	return values, distinctPlaces(diags), nil

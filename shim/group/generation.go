@@ -45,10 +45,11 @@ type Generation struct {
 // one is not recorded.
 type Value struct {
 	spec.Variable
-	From string `json:"from,omitempty"` // one of the words below; empty: not recorded
+	From string `json:"from,omitempty"` // one of the words below, or a file; empty: not recorded
 }
 
-// Where the value of a variable comes from.
+// Where the value of a variable comes from. The name of a file is another answer: it is in the
+// folder of the group file, and was read without being named.
 const (
 	FromFlag        = "--var"
 	FromFile        = "--var-file"

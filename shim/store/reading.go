@@ -95,7 +95,7 @@ func (s *Store) ReadChanged(ctx context.Context, names []string) (Reading, error
 	var files []string
 	for _, name := range names {
 		switch {
-		case checkName(name) == nil:
+		case s.checkName(name) == nil:
 			files = append(files, name)
 		case !strings.HasPrefix(name, disk.TempPrefix):
 			return s.ReadFolder(ctx)
@@ -137,7 +137,7 @@ func (s *Store) readFiles(ctx context.Context, r Reading, names []string) (Readi
 	g.SetLimit(readers)
 	var mu sync.Mutex
 	for _, name := range names {
-		if checkName(name) != nil {
+		if s.checkName(name) != nil {
 			continue // it is no file of the folder
 		}
 		g.Go(func() error {
@@ -197,7 +197,7 @@ func (s *Store) names(ctx context.Context) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if spec.IsGroupFile(e.Name()) {
+		if s.isGroupFile(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

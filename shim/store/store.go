@@ -354,10 +354,26 @@ var lstat = os.Lstat
 // namesAtOnce is how many names of a folder are read at once.
 const namesAtOnce = 64
 
+// isGroupFile reports whether a file of the folder is a group file. One that an earlier daemon has
+// installed is one still, although its name is that of a file with values of variables by now.
+func (s *Store) isGroupFile(name string) bool {
+	if spec.IsVarsFile(name) && filepath.Ext(name) == ".hcl" {
+		_, err := lstat(s.appliedPath(name))
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return spec.IsGroupFile(name)
+}
+
 // checkName refuses a name that would lie outside the folder, or that is not read.
-func checkName(name string) error {
-	if spec.IsGroupFile(name) && filepath.Base(name) == name {
+func (s *Store) checkName(name string) error {
+	switch {
+	case filepath.Base(name) == name && s.isGroupFile(name):
 		return nil
+	case spec.IsVarsFile(name):
+		return &hint.Error{
+			Err:  fmt.Errorf("%q is the name of a file with values for variables, and can't be that of a group file", name),
+			Hint: "rename the group file",
+		}
 	}
 	return &hint.Error{
 		Err:  fmt.Errorf("%q can't be the name of a group file", name),

@@ -34,7 +34,7 @@ type namedFile struct {
 // Read parses a bundle, unless the same text with the same variables and files was parsed before.
 // The error is a [*FileError] if the text is wrong. Read is safe for concurrent use.
 func (s *Store) Read(ctx context.Context, b group.Bundle) (*Text, error) {
-	if err := checkName(b.Name); err != nil {
+	if err := s.checkName(b.Name); err != nil {
 		return nil, err
 	}
 	name := b.Path
