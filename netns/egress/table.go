@@ -87,7 +87,8 @@ func createTable(p Policy) ruleset.Table {
 	return t
 }
 
-// sealed returns the table of a policy that lets nothing through. It is shared: nobody changes it.
+// sealed returns the table of a policy that lets nothing through. It is shared, and not to be
+// changed.
 var sealed = sync.OnceValue(func() ruleset.Table { return createTable(Policy{Mode: Sealed}) })
 
 // insideRules judge packets that leave by the loopback. They have a chain of their own so that

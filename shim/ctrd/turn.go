@@ -12,8 +12,9 @@ const (
 	// execsAtOnce is how many processes may be started at once by one shim. More take longer all
 	// together: each start runs the OCI runtime, and the shim waits for some of its steps alone.
 	execsAtOnce = 4
-	// makesAtOnce is how many containers may be created or started at once by one shim. With a shim
-	// for the whole host, the last of 200 groups that were applied at once had to wait for a minute.
+	// makesAtOnce is how many containers may be created or started at once by one shim. With a
+	// shim for the whole host, the last of 200 groups that were applied at once had to wait for a
+	// minute.
 	makesAtOnce = 8
 )
 

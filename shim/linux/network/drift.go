@@ -72,9 +72,9 @@ func (b *baseline) update(f fingerprint) (changed bool) {
 	return changed
 }
 
-// update is [baseline.update], with what observations have found meanwhile. A fingerprint is settled
-// at once if the group was as wanted when it was observed after the first look at it, and at each
-// observation since. It begins anew if it was seen before and after a repair.
+// update is [baseline.update], with what observations have found meanwhile. A fingerprint is
+// settled at once if the group was as wanted when it was observed after the first look at it, and
+// at each observation since. It begins anew if it was seen before and after a repair.
 func (g *groupDrift) update(f fingerprint, now time.Time, found findings) (changed bool) {
 	if f != g.last {
 		g.since = now

@@ -28,7 +28,7 @@ func (f *foundGroups) of(group string) findings {
 	return f.groups[group]
 }
 
-// note adds what an observation has found that began at a time. A group that nobody wants is never
+// note adds what an observation has found that began at a time. A group that is not wanted is never
 // as wanted.
 func (f *foundGroups) note(group string, want *spec.Group, began time.Time, s host.NetState) {
 	f.mu.Lock()
