@@ -201,9 +201,14 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilit
 	*) echo "vuln: nothing was checked, because the vulnerability database can't be reached from here" ;; \
 	esac
 
+# These start the command hundreds of times. With the race detector that takes ten times as long,
+# and finds nothing: a command that starts and ends has hardly two goroutines.
+SHORT_COMMANDS := ^(TestScripts|TestScreens|TestTalk)$$
+
 .PHONY: test-unit
 test-unit: deps-test | go ## Run the tests that need no root, with the race detector
-	@CGO_ENABLED=1 $(GO) test -race -timeout 5m -skip '^TestRoot' $(UNIT_PACKAGES)
+	@CGO_ENABLED=1 $(GO) test -race -timeout 5m -skip '^TestRoot|$(SHORT_COMMANDS)' $(UNIT_PACKAGES)
+	@$(GO) test -timeout 5m -run '$(SHORT_COMMANDS)' ./cmd/sallyport
 	@CGO_ENABLED=1 $(GO) test -race -tags failpoint -run '^TestFailpoint' ./cmd/sallyport
 
 .PHONY: test-root
