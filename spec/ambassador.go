@@ -16,7 +16,7 @@ import (
 func (d *groupDecoder) readUpstreams(group *hclsyntax.Block) {
 	for _, door := range blocksOf(group.Body, string(Ambassador)) {
 		names, ports, hosts := map[string]hcl.Range{}, map[string]hcl.Range{}, map[string]hcl.Range{}
-		for _, b := range blocksOf(door.Body, "upstream") {
+		for b := range d.keyed(blocksOf(door.Body, "upstream")) {
 			name, labelled := label(b)
 			u := Upstream{Name: name}
 			if labelled {
@@ -34,7 +34,7 @@ func (d *groupDecoder) readUpstreams(group *hclsyntax.Block) {
 			}
 			d.listens[b] = u
 		}
-		for _, b := range blocksOf(door.Body, "upstream") {
+		for b := range d.keyed(blocksOf(door.Body, "upstream")) {
 			u := d.listens[b]
 			u.Hosts = d.hosts(b, hosts, names)
 			d.listens[b] = u

@@ -50,6 +50,7 @@ func (c checker) labels(k kind, b *hclsyntax.Block) {
 	switch {
 	case k.label == "" && len(b.Labels) > 0:
 		c.errorf(b.LabelRanges[0], "Unexpected label", "%s has no label. Write: %s { ... }", upperFirst(k.title), b.Type)
+	case k.label != "" && len(b.Labels) == 0 && namedInside(k, b):
 	case k.label != "" && len(b.Labels) == 0:
 		c.errorf(b.TypeRange, "Missing label", "%s has a label, %s. Write: %s \"...\" { ... }", upperFirst(k.title), k.label, b.Type)
 	case k.label != "" && len(b.Labels) > 1:
@@ -57,11 +58,16 @@ func (c checker) labels(k kind, b *hclsyntax.Block) {
 	}
 }
 
+// namedInside reports whether a block without a label has its name from an attribute.
+func namedInside(k kind, b *hclsyntax.Block) bool {
+	return k.each && b.Body.Attributes[forEach] != nil || b.Type == "group" && b.Body.Attributes["name"] != nil
+}
+
 // names checks the names of a body's attributes and blocks.
 func (c checker) names(parent string, body *hclsyntax.Body) {
 	k := kinds[parent]
 	for _, attr := range attributes(body) {
-		if k.anyAttr || slices.Contains(k.attrs, attr.Name) {
+		if k.anyAttr || slices.Contains(k.attrs, attr.Name) || k.each && attr.Name == forEach {
 			continue
 		}
 		if slices.Contains(k.blocks, attr.Name) && forbidden(parent, attr.Name, attr.Expr) == "" {
@@ -123,6 +129,9 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 		return false
 	}
 	instead := elsewhereIn(parent, canonical(name))
+	if name == forEach {
+		instead = "It stands in " + list(eachKinds()) + " blocks."
+	}
 	if holds := len(k.blocks) > 0; instead == "" && (holds || nearest(name, k.attrs) == "") { // "ports" is a slip in a publish block
 		instead = elsewhere(parent, name)
 	}

@@ -30,10 +30,10 @@ type groupDecoder struct {
 
 // decodeGroup reads a group. ok is false after a mistake, in the group or in a value that it refers
 // to.
-func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins, damaged bool, m *meter, rep *report) (g Group, ok bool) {
+func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins, made *copies, damaged bool, m *meter, rep *report) (g Group, ok bool) {
 	name, _ := label(block)
 	d := &groupDecoder{
-		scope:     &scope{report: rep, meter: m, names: known, origins: from, damaged: damaged},
+		scope:     &scope{report: rep, meter: m, names: known, origins: from, copies: made, damaged: damaged},
 		src:       src,
 		group:     name,
 		volumes:   map[string]hcl.Range{},
@@ -46,12 +46,13 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	if len(block.Labels) > 0 {
 		rep.checkName("group", name, maxGroupName, ", because containers are called GROUP.CONTAINER in containerd, which takes 76", block.LabelRanges[0])
 	}
+	block = d.expandInside(block)
 	d.readUpstreams(block)
 	d.names = known.
 		with("upstream", d.upstream).
 		with("group", map[string]cty.Value{"name": cty.StringVal(name)})
 
-	for _, door := range blocksOf(block.Body, string(Ambassador)) {
+	for door := range d.keyed(blocksOf(block.Body, string(Ambassador))) {
 		d.published[door] = d.publish(door)
 	}
 	r := d.in(block)
@@ -90,7 +91,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 func (d *groupDecoder) readContainers(block *hclsyntax.Block) []Container {
 	var all []Container
 	seen := map[string]hcl.Range{}
-	for _, b := range containersOf(block) {
+	for b := range d.keyed(containersOf(block)) {
 		if name, ok := label(b); ok {
 			d.checkName("container", name, maxContainerName, "", b.LabelRanges[0])
 			d.unique(seen, "container", name, b.LabelRanges[0])

@@ -30,7 +30,8 @@ type scope struct {
 	meter   *meter
 	names   names
 	origins *origins
-	damaged bool // declarations may be missing after a syntax error, so unknown names are not reported
+	copies  *copies // nil where no block has for_each
+	damaged bool    // declarations may be missing after a syntax error, so unknown names are not reported
 
 	// unresolved is set when an expression has no value. The cause has been reported, and the
 	// result must not be used.
@@ -53,7 +54,7 @@ func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 	known := s.checkCalls(expr)
 	variables := map[string]cty.Value{}
 	used := names{}
-	for _, t := range expr.Variables() {
+	for _, t := range references(expr) {
 		root, name, value, ok := s.resolve(expr, t)
 		if !ok {
 			known = false
@@ -61,6 +62,10 @@ func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 		}
 		if used[root] == nil {
 			used[root] = map[string]cty.Value{}
+		}
+		if name == "" {
+			maps.Copy(used[root], s.names[root])
+			continue
 		}
 		used[root][name] = value
 	}
@@ -78,7 +83,7 @@ func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 	if s.origins.of(expr).sensitive != "" {
 		diags = withoutValues(diags)
 	}
-	s.diags = append(s.diags, diags...)
+	s.addAll(diags)
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		s.unresolved = true
 		return cty.DynamicVal, false
@@ -102,7 +107,7 @@ func withoutValues(diags hcl.Diagnostics) (plain hcl.Diagnostics) {
 }
 
 // resolve returns the value that a reference of the expression names, and reports a reference that
-// names nothing.
+// names nothing. An empty name means all values of the root.
 func (s *scope) resolve(expr hclsyntax.Expression, t hcl.Traversal) (root, name string, value cty.Value, ok bool) {
 	root, at := t.RootName(), t.SourceRange()
 	values, known := s.names[root]
@@ -111,6 +116,9 @@ func (s *scope) resolve(expr hclsyntax.Expression, t hcl.Traversal) (root, name 
 		return "", "", cty.NilVal, false
 	}
 	name = referent(t)
+	if name == "" && root == "upstream" && len(t) == 1 {
+		return root, "", cty.NilVal, true // all of them, as in upstream["db-${each.key}"]
+	}
 	if name == "" {
 		s.errorf(at, "Incomplete reference", "%q alone has no value. Name one of them: %s.NAME.", root, root)
 		return "", "", cty.NilVal, false
@@ -143,6 +151,8 @@ func referent(t hcl.Traversal) string {
 
 func (s *scope) unknownRoot(root string, at hcl.Range, literally string) {
 	switch known := slices.Sorted(maps.Keys(s.names)); {
+	case root == "each":
+		s.errorf(at, "Not known here", "\"each\" is known inside a block with %s, and in its blocks, unless they have a %[1]s of their own.", forEach)
 	case root == "upstream" || root == "group":
 		s.errorf(at, "Not known here", "%q is known inside a group only, and not in its upstream blocks.", root)
 	case len(known) == 0:

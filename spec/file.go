@@ -24,7 +24,7 @@ func (d *groupDecoder) files(container *hclsyntax.Block, c *Container, taken map
 	var all []File
 	blocks := blocksOf(container.Body, "file")
 	d.checkReloads(blocks)
-	for _, b := range blocks {
+	for b := range d.keyed(blocks) {
 		r := d.in(b)
 		f := File{Mode: d.mode(r)}
 		if p, ok := label(b); ok {

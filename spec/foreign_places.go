@@ -36,7 +36,6 @@ var foreignPlaces = map[string][]translation{
 	},
 	"group": {
 		{"restart", `Each container has its own: restart { policy = "always" }`},
-		{"name", `The label of the block is the name: group "NAME" { ... }`},
 		{"publish upstream allow", "It belongs in the ambassador's block, the group's one door."},
 		{"type", "What runs to its end is a job, and what runs at set times has a schedule block. A group has no type, so leave the line out."},
 		{"paused", "A group that is stopped stays down, over boots too: sallyport stop GROUP"},

@@ -16,7 +16,7 @@ var (
 )
 
 // inValues are the names in the maps of attributes that a hint has in an example.
-var inValues = []string{"service", "team", "method", "headers", "https"}
+var inValues = []string{"for_each", "service", "team", "method", "headers", "https"}
 
 // A hint names no block or attribute that there is not, so it can be typed as it stands.
 func TestHintsNameWhatThereIs(t *testing.T) {

@@ -99,6 +99,13 @@ func (m *meter) goOn() bool {
 	return m.over == nil
 }
 
+// placed notes the place of the limit that was reached, unless it has one.
+func (m *meter) placed(at hcl.Range) {
+	if m.over != nil && !m.over.placed {
+		m.over.at, m.over.placed = at, true
+	}
+}
+
 func (m *meter) end(summary, detail string) {
 	m.over = &limit{summary: summary, detail: detail}
 }

@@ -26,9 +26,7 @@ func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	if m.over == nil {
 		return v, diags
 	}
-	if !m.over.placed {
-		m.over.at, m.over.placed = e.Range(), true
-	}
+	m.placed(e.Range())
 	return cty.DynamicVal, nil
 }
 
@@ -95,6 +93,9 @@ func (m *meter) inside(expr hclsyntax.Expression) hclsyntax.Expression {
 		c := *e
 		c.Source, c.Each = m.tree(e.Source, held), m.tree(e.Each, walked)
 		return &c
+	case eachExpr:
+		e.Expression = m.tree(e.Expression, held)
+		return e
 	case *hclsyntax.TemplateExpr:
 		c := *e
 		c.Parts = m.trees(e.Parts, walked)

@@ -14,7 +14,7 @@ import (
 // mounts reads a container's mounts, sorted by path, so that a mount comes after those above it.
 func (d *groupDecoder) mounts(container *hclsyntax.Block, taken map[string]hcl.Range) []Mount {
 	var all []Mount
-	for _, b := range blocksOf(container.Body, "mount") {
+	for b := range d.keyed(blocksOf(container.Body, "mount")) {
 		r := d.in(b)
 		m := Mount{ReadOnly: r.flag("read_only")}
 		if name, ok := label(b); ok {

@@ -25,7 +25,7 @@ func (d *groupDecoder) publish(door *hclsyntax.Block) []Publish {
 	var all []Publish
 	seen := map[string]hcl.Range{}
 	ranged := 0
-	for _, b := range blocksOf(door.Body, "publish") {
+	for b := range d.keyed(blocksOf(door.Body, "publish")) {
 		p := Publish{Protocol: "tcp"}
 		if name, ok := label(b); ok {
 			d.checkName("publish", name, maxContainerName, "", b.LabelRanges[0])

@@ -70,6 +70,7 @@ func (r reader) missing(name string, at hcl.Range) {
 
 // examples are values for the attributes that are required somewhere.
 var examples = map[string]string{
+	"name":   `"web"`,
 	"image":  `"registry.example/name:1.0"`,
 	"path":   `"/path/in/the/container"`,
 	"listen": "9001",

@@ -12,6 +12,9 @@ import (
 type report struct {
 	diags hcl.Diagnostics
 	at    map[int]int // how many mistakes begin at each byte
+
+	key  string          // the key of for_each that mistakes are for; "" outside of it
+	said map[string]bool // the mistakes that were reported for a key
 }
 
 // maxMistakesAt limits the mistakes that are reported at one place. A list that is computed has one
@@ -29,13 +32,40 @@ func (r *report) warnf(at hcl.Range, summary, detail string, args ...any) {
 }
 
 func (r *report) add(severity hcl.DiagnosticSeverity, at hcl.Range, summary, detail string) {
+	if r.repeats(at, summary, detail) {
+		return
+	}
 	if r.at == nil {
 		r.at = map[int]int{}
 	}
 	if r.at[at.Start.Byte]++; r.at[at.Start.Byte] > maxMistakesAt {
 		return
 	}
-	r.diags = append(r.diags, &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: &at})
+	r.diags = append(r.diags, &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: forKey(detail, r.key), Subject: &at})
+}
+
+// addAll reports the mistakes of an evaluation.
+func (r *report) addAll(diags hcl.Diagnostics) {
+	for _, d := range diags {
+		if d.Subject == nil || !r.repeats(*d.Subject, d.Summary, d.Detail) {
+			d.Detail = forKey(d.Detail, r.key)
+			r.diags = append(r.diags, d)
+		}
+	}
+}
+
+// repeats reports whether a mistake was reported for another key of for_each, in the same words.
+func (r *report) repeats(at hcl.Range, summary, detail string) bool {
+	if r.key == "" {
+		return false
+	}
+	if r.said == nil {
+		r.said = map[string]bool{}
+	}
+	id := fmt.Sprint(at.Start.Byte, " ", summary, " ", detail)
+	repeated := r.said[id]
+	r.said[id] = true
+	return repeated
 }
 
 func (r *report) append(other *report) { r.diags = append(r.diags, other.diags...) }

@@ -11,6 +11,7 @@ type kind struct {
 	attrs   []string // attributes
 	blocks  []string // block types
 	anyAttr bool     // the attributes' names are the author's own
+	each    bool     // it may have for_each
 }
 
 const fileKind = ""
@@ -30,13 +31,13 @@ var kinds = map[string]kind{
 	"validation": {title: "a validation block", attrs: []string{"condition", "error_message"}},
 	"locals":     {title: "a locals block", anyAttr: true},
 	"group": {
-		title: "a group block", label: "the group's name",
-		attrs:  []string{"egress", "dns", "labels", "timeout"},
+		title: "a group block", label: "the group's name", each: true,
+		attrs:  []string{"name", "egress", "dns", "labels", "timeout"},
 		blocks: []string{"app", "sidecar", "init", "ambassador", "volume", "network", "resources", "update", "schedule"},
 	},
-	"app":     {title: "an app block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: containerBlocks},
-	"sidecar": {title: "a sidecar block", label: "the container's name", attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: slices.Concat(containerBlocks, []string{"output_of"})},
-	"init":    {title: "an init block", label: "the container's name", attrs: containerAttrs, blocks: containerBlocks},
+	"app":     {title: "an app block", label: "the container's name", each: true, attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: containerBlocks},
+	"sidecar": {title: "a sidecar block", label: "the container's name", each: true, attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: slices.Concat(containerBlocks, []string{"output_of"})},
+	"init":    {title: "an init block", label: "the container's name", each: true, attrs: containerAttrs, blocks: containerBlocks},
 	"ambassador": {
 		title: "an ambassador block", label: "the container's name",
 		attrs:  slices.Concat(containerAttrs, []string{"allow", "quota"}),
@@ -46,10 +47,10 @@ var kinds = map[string]kind{
 	"dns":       {title: "a dns block", once: true, attrs: []string{"servers"}},
 	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert", "max_ends"}},
 	"schedule":  {title: "a schedule block", once: true, attrs: []string{"cron", "timezone", "jitter", "missed"}},
-	"volume":    {title: "a volume block", label: "the volume's name", attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
-	"mount":     {title: "a mount block", label: "the volume's name", attrs: []string{"path", "read_only"}},
-	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", attrs: []string{"size", "owner", "mode", "exec"}},
-	"file":      {title: "a file block", label: "the path in the container", attrs: []string{"source", "content", "mode", "reload"}},
+	"volume":    {title: "a volume block", label: "the volume's name", each: true, attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
+	"mount":     {title: "a mount block", label: "the volume's name", each: true, attrs: []string{"path", "read_only"}},
+	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", each: true, attrs: []string{"size", "owner", "mode", "exec"}},
+	"file":      {title: "a file block", label: "the path in the container", each: true, attrs: []string{"source", "content", "mode", "reload"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk", "cpuset"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy", "attempts", "window", "delay", "max_delay"}},
@@ -57,11 +58,22 @@ var kinds = map[string]kind{
 	"stop":      {title: "a stop block", once: true, attrs: []string{"signal", "timeout", "pre_stop"}},
 	"output":    {title: "an output block", once: true, attrs: []string{"size", "split", "journal"}},
 	"output_of": {title: "an output_of block", once: true, attrs: []string{"path"}},
-	"upstream":  {title: "an upstream block", label: "the upstream's name", attrs: []string{"listen", "hosts"}},
-	"publish":   {title: "a publish block", label: "a name", attrs: []string{"host", "port", "address", "protocol"}},
+	"upstream":  {title: "an upstream block", label: "the upstream's name", each: true, attrs: []string{"listen", "hosts"}},
+	"publish":   {title: "a publish block", label: "a name", each: true, attrs: []string{"host", "port", "address", "protocol"}},
 	"intercept": {title: "an intercept block", once: true, attrs: []string{"port"}},
 	"rate":      {title: "a rate block", once: true, attrs: []string{"out", "in"}},
 	"unsafe":    {title: "an unsafe block", once: true, attrs: []string{"capabilities"}},
+}
+
+// eachKinds returns the block types that may have for_each, sorted.
+func eachKinds() (names []string) {
+	for name, k := range kinds {
+		if k.each {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // parents returns the block types in which the name may stand, sorted.

@@ -61,7 +61,7 @@ type origin struct {
 func (o *origins) of(exprs ...hclsyntax.Expression) (all origin) {
 	names, seen := map[string]bool{}, map[string]bool{}
 	for _, e := range exprs {
-		for _, t := range e.Variables() {
+		for _, t := range references(e) {
 			name := referent(t)
 			switch t.RootName() {
 			case "var":

@@ -7,6 +7,7 @@ package spec
 
 import (
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // A Source is one group file with everything that is needed to read it.
@@ -52,23 +53,75 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 	known.declareLocals(body, from, damage, m, file)
 
 	var groups []Group
-	seen := map[string]hcl.Range{}
+	read := groupsReader{src, known, from, &copies{keys: map[*hclsyntax.Block]string{}}, damage, m, refusals, map[string]hcl.Range{}}
 	for _, block := range blocksOf(body, "group") {
 		own := &report{}
-		g, ok := decodeGroup(block, src, known, from, damage, m, own)
-		checkGroup(block, refusals, m, own)
-		if name, labelled := label(block); labelled {
-			own.unique(seen, "group", name, block.LabelRanges[0])
-		}
-		if ok && !own.hasErrors() && !left.within(block.Range()) {
-			groups = append(groups, g)
+		if all := read.groups(block, own); !left.within(block.Range()) {
+			groups = append(groups, all...)
 		}
 		file.append(own)
 	}
 	m.report(file)
 	// An empty or half-written file must not count as one that removes its groups.
-	if !damage && len(blocksOf(body, "group")) == 0 {
+	switch blocks := blocksOf(body, "group"); {
+	case damage:
+	case len(blocks) == 0:
 		file.errorf(startOf(src.Name), "No group in this file", "A group file holds at least one group. To remove a group that runs, remove the file, or use: sallyport rm NAME.")
+	case len(groups) == 0 && !file.hasErrors():
+		file.errorf(blocks[0].Body.Attributes[forEach].Expr.Range(), "No group in this file", "%q is empty here, and the file has no other group. To remove a group that runs, remove the file, or use: sallyport rm NAME.", forEach)
 	}
 	return groups, left.withoutFollowUps(body, file.sorted())
+}
+
+// A groupsReader reads the group blocks of one file.
+type groupsReader struct {
+	src      Source
+	known    names
+	from     *origins
+	copies   *copies
+	damaged  bool
+	meter    *meter
+	refusals []refusal
+	seen     map[string]hcl.Range // by name of a group
+}
+
+// groups returns the groups of one block: one, or one for each key of its for_each. It returns none
+// after a mistake.
+func (r groupsReader) groups(block *hclsyntax.Block, own *report) (all []Group) {
+	s := &scope{report: own, meter: r.meter, names: r.known, origins: r.from, copies: r.copies, damaged: r.damaged}
+	good := true
+	for b := range s.keyed(s.expanded(block)) {
+		b, named := s.groupName(b, block)
+		g, ok := decodeGroup(b, r.src, r.known, r.from, r.copies, r.damaged, r.meter, own)
+		if name, labelled := label(b); labelled && named {
+			own.unique(r.seen, "group", name, b.LabelRanges[0])
+		}
+		good = good && ok && named
+		all = append(all, g)
+	}
+	checkGroup(block, r.refusals, r.meter, own)
+	if !good || s.unresolved || own.hasErrors() {
+		return nil
+	}
+	return all
+}
+
+// groupName returns the block with the name of its attribute as its label. written is the block in
+// the file. ok is false if the name has no value.
+func (s *scope) groupName(b, written *hclsyntax.Block) (named *hclsyntax.Block, ok bool) {
+	attr := b.Body.Attributes["name"]
+	if attr == nil {
+		return b, true
+	}
+	c := *b
+	c.Labels, c.LabelRanges = []string{"name"}, []hcl.Range{attr.Expr.Range()}
+	name, at, ok := s.in(b).text("name", required)
+	if !ok {
+		return &c, false
+	}
+	if given, _ := label(written); given != "" {
+		s.errorf(attr.NameRange, "Two names for one group", "The label %s is a name too. Remove the label, or this line.", quote(given))
+	}
+	c.Labels, c.LabelRanges = []string{name}, []hcl.Range{at}
+	return &c, true
 }

@@ -20,7 +20,7 @@ var generatedFiles = []string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
 // tmpfs reads a container's file systems in memory, sorted by path.
 func (d *groupDecoder) tmpfs(container *hclsyntax.Block, taken map[string]hcl.Range) []Tmpfs {
 	var all []Tmpfs
-	for _, b := range blocksOf(container.Body, "tmpfs") {
+	for b := range d.keyed(blocksOf(container.Body, "tmpfs")) {
 		r := d.in(b)
 		t := Tmpfs{Owner: d.owner(r), Mode: d.octal(r, maxVolumeMode, "1777"), Exec: r.flag("exec")}
 		if t.Owner == "" && t.Mode == defaultVolumeMode || t.Owner != "" && t.Mode == defaultOwnedMode {

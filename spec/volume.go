@@ -31,7 +31,7 @@ const maxVolumeMode = 0o3777
 // readVolumes reads the group's volumes, sorted by name.
 func (d *groupDecoder) readVolumes(group *hclsyntax.Block) []Volume {
 	var all []Volume
-	for _, b := range blocksOf(group.Body, "volume") {
+	for b := range d.keyed(blocksOf(group.Body, "volume")) {
 		v := d.volume(b)
 		if name, ok := label(b); ok {
 			d.checkName("volume", name, maxContainerName, "", b.LabelRanges[0])

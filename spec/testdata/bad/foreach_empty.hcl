@@ -1,0 +1,7 @@
+variable "sites" { default = [] }
+
+group "edge" {
+  for_each = var.sites
+  egress   = "none"
+  app "web" { image = "registry.example/web:1" }
+}
