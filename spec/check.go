@@ -181,10 +181,11 @@ func allowance(k kind) string {
 }
 
 func titles(in []string) string {
-	if slices.Equal(in, slices.Sorted(slices.Values(containerKinds))) {
-		return "a container's block"
-	}
 	var all []string
+	ofContainer := func(parent string) bool { return slices.Contains(containerKinds, parent) }
+	if rest := slices.DeleteFunc(slices.Clone(in), ofContainer); len(in)-len(rest) == len(containerKinds) {
+		all, in = append(all, "a container's block"), rest
+	}
 	for _, parent := range in {
 		all = append(all, kinds[parent].title)
 	}

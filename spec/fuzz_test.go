@@ -143,12 +143,13 @@ func checkLifeValue(t *testing.T, g Group) {
 		}
 		for _, p := range c.Probes {
 			tests := len(p.Exec)
-			for _, is := range []bool{p.HTTP != nil, p.TCP != nil, p.GRPC != nil} {
+			for _, is := range []bool{p.HTTP != nil, p.TCP != nil, p.GRPC != nil, p.Image} {
 				if is {
 					tests++
 				}
 			}
-			if tests == 0 || p.Interval < minProbeInterval || p.Timeout <= 0 || p.Failures < 1 || p.Successes < 1 || c.Role == Init && p.Kind == "ready" {
+			timed := p.Interval >= minProbeInterval && p.Timeout > 0 && p.Failures >= 1
+			if tests == 0 || !timed && !p.Image || p.Successes < 1 || c.Role == Init && p.Kind == "ready" {
 				t.Errorf("probe of %s %q: %+v", c.Role, c.Name, p)
 			}
 		}

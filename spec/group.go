@@ -397,19 +397,30 @@ const (
 )
 
 // A Probe is a container's `probe` block, with Kubernetes' terms and meanings. Exactly one of HTTP,
-// TCP, GRPC and Exec is set. The decoder fills in Kubernetes' defaults: a try each 10 s, a timeout
-// of 1 s; 3 failures in a row or 1 success.
+// TCP, GRPC, Exec and Image is set. The decoder fills in Kubernetes' defaults: a try each 10 s, a
+// timeout of 1 s; 3 failures in a row or 1 success. With Image a zero time or count, but for
+// InitialDelay, is that of the image's HEALTHCHECK.
 type Probe struct {
 	Kind         string        `json:"kind"` // ProbeStartup, ProbeReady or ProbeLive
 	HTTP         *HTTPProbe    `json:"http,omitempty"`
 	TCP          *TCPProbe     `json:"tcp,omitempty"`
 	GRPC         *GRPCProbe    `json:"grpc,omitempty"`
 	Exec         []string      `json:"exec,omitempty"`
+	Image        bool          `json:"image,omitempty"` // the test is the image's HEALTHCHECK
 	InitialDelay time.Duration `json:"initial_delay,omitempty"`
-	Interval     time.Duration `json:"interval,omitempty"`
-	Timeout      time.Duration `json:"timeout,omitempty"`
-	Failures     int           `json:"failures,omitempty"`
-	Successes    int           `json:"successes,omitempty"`
+	// StartPeriod is how long after the container's start a failure doesn't count. StartInterval is
+	// the longest pause between two tries in that time. Zero means 5 s.
+	StartPeriod   time.Duration `json:"start_period,omitempty"`
+	StartInterval time.Duration `json:"start_interval,omitempty"`
+	Interval      time.Duration `json:"interval,omitempty"`
+	Timeout       time.Duration `json:"timeout,omitempty"`
+	Failures      int           `json:"failures,omitempty"`
+	Successes     int           `json:"successes,omitempty"`
+}
+
+// AsksImage reports whether one of the container's probes has the test of the image's HEALTHCHECK.
+func (c Container) AsksImage() bool {
+	return slices.ContainsFunc(c.Probes, func(p Probe) bool { return p.Image })
 }
 
 // An HTTPProbe succeeds on a status from 200 to 399.

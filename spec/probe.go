@@ -58,15 +58,16 @@ func (d *groupDecoder) probes(role Role, container *hclsyntax.Block) []Probe {
 
 func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 	r := d.in(block)
-	p := Probe{
-		Kind:      kind,
-		Exec:      r.texts("exec"),
-		Interval:  defaultProbeInterval,
-		Timeout:   defaultProbeTimeout,
-		Failures:  defaultProbeFailures,
-		Successes: defaultProbeSuccesses,
+	p := Probe{Kind: kind, Exec: r.texts("exec"), Image: d.imageProbe(r), Successes: defaultProbeSuccesses}
+	if !p.Image {
+		p.Interval, p.Timeout, p.Failures = defaultProbeInterval, defaultProbeTimeout, defaultProbeFailures
 	}
 	p.InitialDelay, _ = r.duration("initial_delay", 0, maxProbeTime)
+	p.StartPeriod, _ = r.duration("start_period", 0, maxProbeTime)
+	p.StartInterval, _ = r.duration("start_interval", minProbeInterval, maxProbeTime)
+	if r.has("start_interval") && !r.has("start_period") && !p.Image {
+		d.errorf(r.nameOf("start_interval"), "start_interval without a start_period", "\"start_interval\" is how often a probe is tried in its start period, and it has none. Add one: start_period = \"30s\". Or remove the line: until a probe has succeeded once, it is tried more often by itself.")
+	}
 	if interval, ok := r.duration("interval", minProbeInterval, maxProbeTime); ok {
 		p.Interval = interval
 	}
@@ -102,7 +103,7 @@ func (d *groupDecoder) probe(kind string, block *hclsyntax.Block) Probe {
 // checkOneTest reports a probe without a test, or with several.
 func (d *groupDecoder) checkOneTest(r reader, p Probe) {
 	var tests []string
-	for _, name := range []string{"http", "tcp", "grpc", "exec"} {
+	for _, name := range []string{"http", "tcp", "grpc", "exec", "image"} {
 		if r.has(name) {
 			tests = append(tests, name)
 		}
@@ -112,12 +113,21 @@ func (d *groupDecoder) checkOneTest(r reader, p Probe) {
 	switch {
 	case len(tests) == 0 && slices.ContainsFunc(attributes(r.body), meant):
 	case len(tests) == 0:
-		d.errorf(r.at, "A probe without a test", "The probe %q tests nothing. Give it one of http = { port = 8080, path = \"/healthz\" }, tcp = { port = 8080 }, grpc = { port = 8080 }, exec = [\"...\"].", p.Kind)
+		d.errorf(r.at, "A probe without a test", "The probe %q tests nothing. Give it one of http = { port = 8080, path = \"/healthz\" }, tcp = { port = 8080 }, grpc = { port = 8080 }, exec = [\"...\"], image = true.", p.Kind)
 	case len(tests) > 1:
 		d.errorf(r.body.Attributes[tests[1]].NameRange, "A probe with several tests", "A probe tests one thing, and this one has %s. Keep one of them.", strings.Join(tests, " and "))
 	case p.Exec != nil && (len(p.Exec) == 0 || p.Exec[0] == ""):
 		d.errorf(r.body.Attributes["exec"].Expr.Range(), "Empty command", "An empty command tests nothing. Name a program of the container.")
 	}
+}
+
+// imageProbe reads the attribute image.
+func (d *groupDecoder) imageProbe(r reader) bool {
+	v, at, ok := r.value("image", cty.Bool, optional)
+	if ok && v.False() {
+		d.errorf(at, "A probe without a test", "image = true takes the test from the image's HEALTHCHECK. Without it a probe has a test of its own. Remove the line.")
+	}
+	return ok && v.True()
 }
 
 // httpProbe reads the attribute http.

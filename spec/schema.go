@@ -51,7 +51,7 @@ var kinds = map[string]kind{
 	"mount":     {title: "a mount block", label: "the volume's name", each: true, attrs: []string{"path", "read_only"}},
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", each: true, attrs: []string{"size", "owner", "mode", "exec"}},
 	"file":      {title: "a file block", label: "the path in the container", each: true, attrs: []string{"source", "content", "mode", "reload"}},
-	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "initial_delay", "interval", "timeout", "failures", "successes"}},
+	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "image", "initial_delay", "start_period", "start_interval", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk", "cpuset"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy", "attempts", "window", "delay", "max_delay"}},
 	"ulimits":   {title: "a ulimits block", once: true, attrs: UlimitNames()},

@@ -151,7 +151,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
 			Runtime: client, Network: network, Volumes: mounted, Cgroups: bounds, Images: client, Log: log,
-			Drift: drift, Prober: probe.New(l, client), Exec: client, Boot: bootClock(), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
+			Drift: drift, Prober: probe.New(l, client), Checks: client, Exec: client, Boot: bootClock(), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
 			WantOutput: wantOutput(l),
 			Quiet: func(g *spec.Group, since time.Time) bool {

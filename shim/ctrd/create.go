@@ -91,6 +91,9 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 	if err != nil {
 		return containers.Container{}, err
 	}
+	if err := oci.CheckProbes(req.Container, image.raw); err != nil {
+		return containers.Container{}, err
+	}
 	in := oci.Input{
 		Group:     group.Name,
 		Container: req.Container,

@@ -14,7 +14,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -210,16 +209,4 @@ func (c *Client) image(ctx context.Context, img host.Image) (containerd.Image, e
 		return nil, fmt.Errorf("image %s: %w", img.Name, err)
 	}
 	return c.cached(record), nil
-}
-
-// imageConfig reads the configuration (entrypoint, environment, user ...) of an image that is
-// present.
-func (c *Client) imageConfig(ctx context.Context, img containerd.Image) (ocispec.Image, error) {
-	ctx, cancel := c.ctx(ctx, callTimeout)
-	defer cancel()
-	cfg, err := img.Spec(ctx)
-	if err != nil {
-		return ocispec.Image{}, fmt.Errorf("image %s: %w", img.Name(), err)
-	}
-	return cfg, nil
 }

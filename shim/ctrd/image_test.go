@@ -244,7 +244,7 @@ func checkUsable(t *testing.T, c *Client, img host.Image) {
 	if i.Labels()[sourceLabel] == "" {
 		t.Errorf("labels %v", i.Labels())
 	}
-	cfg, err := c.imageConfig(ctx, i)
+	cfg, _, err := c.imageConfig(ctx, i)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package ctrd
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -23,9 +25,9 @@ const everyField = `{
 	"Env": ["PATH=/bin", "FROM_IMAGE=yes", "BOTH=image"], "User": "web:logs", "WorkingDir": "made/by/the/runtime",
 	"Entrypoint": ["/bin/sh", "-c"],
 	"Cmd": ["trap 'echo quit; exit 0' QUIT; echo $(id -u):$(id -g) $(pwd) $FROM_IMAGE $BOTH $HOSTNAME $(cat /etc/hostname); echo ready; while :; do sleep 0.1; done"],
-	"StopSignal": "SIGQUIT", "StopTimeout": 60, "Shell": ["/bin/ash", "-c"], "OnBuild": ["RUN false"], "Labels": {"org.example": "yes"},
+	"StopSignal": "SIGQUIT", "StopTimeout": 60, "Shell": ["/bin/sh", "-ec"], "OnBuild": ["RUN false"], "Labels": {"org.example": "yes"},
 	"Volumes": {"/var/lib/db": {}, "/srv/kept/below": {}}, "ExposedPorts": {"80/tcp": {}, "53/udp": {}}, "Memory": 1048576,
-	"Healthcheck": {"Test": ["CMD-SHELL", "wget -q \"http://127.0.0.1/${X}\""], "Interval": 5000000000, "Timeout": 3000000000}
+	"Healthcheck": {"Test": ["CMD-SHELL", "test $(id -u):$FROM_IMAGE = 1000:yes"], "Interval": 5000000000, "Timeout": 3000000000}
 }`
 
 // An image's configuration has its effect, and what has none is noted, before and after the import.
@@ -38,7 +40,7 @@ func TestRootImageConfiguration(t *testing.T) {
 		web.Image = archive.DockerPrefix + path
 		wantNotes := []string{
 			"its EXPOSE 53/udp, 80/tcp opens nothing: the ambassador's publish blocks do",
-			`its HEALTHCHECK is not asked: to use it, write a probe "live" with exec = ["/bin/sh", "-c", "wget -q \"http://127.0.0.1/$${X}\""], timeout = "3s"`,
+			`its HEALTHCHECK is not asked: to use it, write probe "live" { image = true }. It runs /bin/sh -ec test $(id -u):$FROM_IMAGE = 1000:yes`,
 			"its Memory has no effect", "its NetworkDisabled has no effect",
 			`its time to stop is not used: write stop { timeout = "1m0s" }`,
 			"its VOLUME /var/lib/db goes with the container: to keep what is written there, mount a persistent volume",
@@ -66,11 +68,36 @@ func TestRootImageConfiguration(t *testing.T) {
 		if out, want := strings.Split(r.output("web"), "\n")[0], "1000:2000 /made/by/the/runtime yes file g g"; out != want {
 			t.Errorf("printed %q, want %q", out, want)
 		}
+		check, err := c.Healthcheck(t.Context(), "g", "web")
+		if err != nil || check.Interval != 5*time.Second || check.Timeout != 3*time.Second {
+			t.Errorf("check %+v, %v", check, err)
+		}
+		if status, err := c.Exec(t.Context(), host.ExecRequest{Group: "g", Container: "web", Args: check.Args}); status != 0 || err != nil {
+			t.Errorf("asked %q: status %d, %v", check.Args, status, err)
+		}
+		asks := web
+		asks.Probes = []spec.Probe{{Kind: spec.ProbeReady, Image: true}}
+		if err := c.CheckImage(t.Context(), asks, r.image.Digest); err != nil {
+			t.Error(err)
+		}
 		if err := c.Stop(t.Context(), "g", "web", web.Stop); err != nil {
 			t.Fatal(err)
 		}
 		if out, state := r.ended("web"); !strings.Contains(out, "quit") || state.ExitStatus != 0 {
 			t.Errorf("stopped by SIGQUIT: %q, status %d", out, state.ExitStatus)
+		}
+
+		// An image without the check is refused, before the container is made and when it is.
+		bare := asks
+		bare.Image = archive.OCIPrefix + busyboxArchive(t)
+		image := mustImage(t, c, bare.Image)
+		if err := c.CheckImage(t.Context(), bare, image.Digest); !errors.Is(err, host.ErrNoHealthcheck) {
+			t.Errorf("checked: %v", err)
+		}
+		bare.Name = "bare"
+		r.group.Containers = append(r.group.Containers, bare)
+		if err := c.Create(t.Context(), host.CreateRequest{Group: r.group, Container: bare, Image: image, Generation: 1}); !errors.Is(err, host.ErrNoHealthcheck) {
+			t.Errorf("created: %v", err)
 		}
 	})
 }

@@ -20,18 +20,36 @@ const maxConfig = 8 << 20
 
 // ImageNotes implements [keeper.ImageNotes]. It pulls and imports nothing.
 func (c *Client) ImageNotes(ctx context.Context, container spec.Container, id string) ([]string, error) {
+	config, err := c.configOf(ctx, container, id)
+	if err != nil || config == nil {
+		return nil, err
+	}
+	notes, err := oci.ImageNotes(container, config)
+	return notes, hint.Bound(err)
+}
+
+// CheckImage implements [keeper.ImageNotes]. It pulls and imports nothing.
+func (c *Client) CheckImage(ctx context.Context, container spec.Container, id string) error {
+	if !container.AsksImage() {
+		return nil
+	}
+	config, err := c.configOf(ctx, container, id)
+	if err != nil || config == nil {
+		return err
+	}
+	return oci.CheckProbes(container, config)
+}
+
+// configOf returns the JSON of the configuration of the container's image, with that digest. It
+// returns nil if the image is neither present nor in its archive.
+func (c *Client) configOf(ctx context.Context, container spec.Container, id string) ([]byte, error) {
 	src, err := parseSource(container.Image)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
-	config, err := c.rawConfig(ctx, src, digest.Digest(id))
-	if err != nil || config == nil {
-		return nil, err
-	}
-	notes, err := oci.ImageNotes(container, config)
-	return notes, hint.Bound(err)
+	return c.rawConfig(ctx, src, digest.Digest(id))
 }
 
 // rawConfig returns the JSON of the configuration of an image with that digest. It returns nil if

@@ -386,7 +386,7 @@ func TestRootRemovalsRaceWithUse(t *testing.T) {
 						ctx, cancel := c.ctx(t.Context(), callTimeout)
 						var i containerd.Image
 						if i, err = c.image(ctx, img); err == nil {
-							_, err = c.imageConfig(ctx, i)
+							_, _, err = c.imageConfig(ctx, i)
 						}
 						cancel()
 					}

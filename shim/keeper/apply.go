@@ -66,6 +66,11 @@ func (k *Keeper) installed(ctx context.Context, files []group.Bundle, o group.Or
 		return nil, nil, err
 	}
 	o.ImageDigests = k.recordedDigests(c.images, progress)
+	for i := range c.groups {
+		if err := k.checkImages(ctx, &c.groups[i], o.ImageDigests[c.groups[i].Name]); err != nil {
+			return nil, nil, err
+		}
+	}
 	c.tellImageNotes(ctx, o.ImageDigests, progress)
 	c.digests = o.ImageDigests
 	waiter := runner.NewWaiter()

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"fmt"
 	"maps"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -14,6 +15,27 @@ type ImageNotes interface {
 	// each. The digest is that of the image. It pulls and changes nothing, and returns nothing for
 	// an image that is not on the host.
 	ImageNotes(ctx context.Context, c spec.Container, digest string) ([]string, error)
+	// CheckImage returns an error if the container asks of its image what that doesn't have. The
+	// digest is that of the image. It pulls and changes nothing, and returns nil for an image that
+	// is not on the host.
+	CheckImage(ctx context.Context, c spec.Container, digest string) error
+}
+
+// checkImages returns an error if a container of the group asks of its image what that doesn't
+// have. An image without a digest is not looked at.
+func (k *Keeper) checkImages(ctx context.Context, g *spec.Group, digests group.ImageDigests) error {
+	if k.config.ImageNotes == nil {
+		return nil
+	}
+	for _, c := range g.Containers {
+		if digests[c.Image] == "" {
+			continue
+		}
+		if err := k.config.ImageNotes.CheckImage(ctx, c, digests[c.Image]); err != nil {
+			return fmt.Errorf("group %s: %w", g.Name, err)
+		}
+	}
+	return nil
 }
 
 // imageNotes returns the notes about a group's containers, as far as they can be read. An image

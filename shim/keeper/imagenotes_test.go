@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -16,6 +18,7 @@ import (
 type notedImages struct {
 	digest string
 	err    error
+	check  error // of CheckImage
 }
 
 func (n notedImages) ImageNotes(_ context.Context, c spec.Container, digest string) ([]string, error) {
@@ -23,6 +26,41 @@ func (n notedImages) ImageNotes(_ context.Context, c spec.Container, digest stri
 		return nil, n.err
 	}
 	return []string{"its EXPOSE 80/tcp opens nothing"}, n.err
+}
+
+func (n notedImages) CheckImage(_ context.Context, c spec.Container, digest string) error {
+	if digest != n.digest || !c.AsksImage() {
+		return nil
+	}
+	return n.check
+}
+
+// A group whose container asks of its image what that doesn't have is refused, before anything has
+// changed.
+func TestImageWithoutHealthcheck(t *testing.T) {
+	asks := strings.Replace(job, `app "once" {`, `app "once" {
+    probe "live" { image = true }`, 1)
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t)
+		images := &notedImages{digest: "sha256:old", check: host.ErrNoHealthcheck}
+		h.config = func(c *keeper.Config) { c.ImageNotes = images }
+		h.begin()
+		defer h.end()
+		h.host.SetImage("registry.example/once:1", "sha256:old")
+		if _, err := h.keeper.Preview(t.Context(), bundles("job.hcl", asks)); !errors.Is(err, host.ErrNoHealthcheck) {
+			t.Errorf("planned: %v", err)
+		}
+		if _, err := h.apply("job.hcl", asks); !errors.Is(err, host.ErrNoHealthcheck) || !strings.HasPrefix(err.Error(), "group job: ") {
+			t.Errorf("applied: %v", err)
+		}
+		if groups := h.keeper.Groups(); len(groups) > 0 {
+			t.Errorf("there is %q", groups)
+		}
+		images.check = nil
+		if _, err := h.apply("job.hcl", asks); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A plan has the notes about images that are there. An apply has them once, when its definition or

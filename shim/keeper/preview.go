@@ -27,15 +27,23 @@ func (k *Keeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Pre
 	var out []group.Preview
 	for i := range c.groups {
 		g := &c.groups[i]
-		out = append(out, k.preview(ctx, g.Name, g))
+		p, err := k.preview(ctx, g.Name, g)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
 	}
 	for _, name := range c.leaves {
-		out = append(out, k.preview(ctx, name, nil))
+		p, err := k.preview(ctx, name, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
 	}
 	return out, nil
 }
 
-func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) group.Preview {
+func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) (group.Preview, error) {
 	in := plan.Input{Group: name, Want: want, AssumeReady: true, Now: k.config.Now(), Layout: k.config.Store.Layout()}
 	if w := k.wantedNow(name); w.Group.Name != "" {
 		in.Previous, in.Stopped = &w.Group, want != nil && w.Stopped
@@ -52,6 +60,12 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 		in.Digests = now
 	}
 	in.Observed = k.machine.Observe(ctx, name, in.ToRun())
+	unknown := in.Observed.Unknown(want)
+	if want != nil && unknown == nil {
+		if err := k.checkImages(ctx, want, in.Digests); err != nil {
+			return group.Preview{}, err
+		}
+	}
 	if lives, err := k.config.Store.Restarts(name); err == nil && !in.Observed.FromNothing() {
 		in.Observed = in.Observed.Restored(lives)
 	}
@@ -70,8 +84,8 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) gro
 	if want != nil {
 		p.Schedule = k.nextText(want)
 	}
-	p.Error = hint.Text(in.Observed.Unknown(want))
-	return p
+	p.Error = hint.Text(unknown)
+	return p, nil
 }
 
 // Offline is Preview without a host: it returns the steps that bring each group up on a host that

@@ -1,17 +1,17 @@
 package oci
 
 import (
-	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -43,8 +43,11 @@ func ImageNotes(c spec.Container, config []byte) ([]string, error) {
 		if slices.Contains(honoured, field) || isZero(raw) {
 			continue
 		}
+		health := func(c spec.Container, raw json.RawMessage) ([]string, error) {
+			return healthNotes(c, raw, image.Config["Shell"])
+		}
 		explain := map[string]func(spec.Container, json.RawMessage) ([]string, error){
-			"Volumes": volumeNotes, "Healthcheck": healthNotes, "ExposedPorts": portNotes, "StopTimeout": stopNotes,
+			"Volumes": volumeNotes, "Healthcheck": health, "ExposedPorts": portNotes, "StopTimeout": stopNotes,
 		}[field]
 		if explain == nil {
 			notes = append(notes, fmt.Sprintf("its %s has no effect", hint.Excerpt(field, hint.Short)))
@@ -97,37 +100,28 @@ func mounted(c spec.Container, at string) bool {
 		slices.ContainsFunc(c.Tmpfs, func(t spec.Tmpfs) bool { return covers(t.Path) })
 }
 
-// healthNotes has the probe that asks what the image's HEALTHCHECK asks, in the words of a file.
-func healthNotes(c spec.Container, raw json.RawMessage) ([]string, error) {
-	var check struct {
-		Test    []string
-		Timeout time.Duration
-	}
-	if err := json.Unmarshal(raw, &check); err != nil {
-		return nil, err
-	}
-	if len(check.Test) < 2 { // NONE, or inherited
+// healthNotes has how to ask what the image's HEALTHCHECK asks, if no probe does.
+func healthNotes(c spec.Container, raw, shell json.RawMessage) ([]string, error) {
+	if c.AsksImage() {
 		return nil, nil
 	}
-	if len(c.Probes) > 0 {
+	var words []string
+	if shell != nil {
+		if err := json.Unmarshal(shell, &words); err != nil {
+			return nil, err
+		}
+	}
+	check, err := healthcheck(raw, words)
+	switch {
+	case errors.Is(err, host.ErrNoHealthcheck):
+		return nil, nil
+	case err != nil:
+		return []string{err.Error()}, nil
+	case len(c.Probes) > 0:
 		return []string{"its HEALTHCHECK is not asked, but the container's own probes"}, nil
 	}
-	args := check.Test[1:]
-	if check.Test[0] == "CMD-SHELL" {
-		args = append([]string{"/bin/sh", "-c"}, args...)
-	}
-	var words []string
-	for _, a := range args {
-		words = append(words, hclText(a))
-	}
-	timeout := cmp.Or(check.Timeout, 30*time.Second) // docker's default
-	probe := fmt.Sprintf("exec = [%s], timeout = %q", hint.Excerpt(strings.Join(words, ", "), hint.Long), timeout)
-	return []string{"its HEALTHCHECK is not asked: to use it, write a probe \"live\" with " + probe}, nil
-}
-
-// hclText returns a text as a group file has it.
-func hclText(text string) string {
-	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(text))
+	args := hint.Excerpt(strings.Join(check.Args, " "), hint.Long)
+	return []string{`its HEALTHCHECK is not asked: to use it, write probe "live" { image = true }. It runs ` + args}, nil
 }
 
 // portNotes has one note for all ports that the image exposes.

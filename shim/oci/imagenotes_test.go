@@ -12,6 +12,7 @@ import (
 
 func TestImageNotes(t *testing.T) {
 	probed := spec.Container{Probes: []spec.Probe{{Kind: spec.ProbeLive}}, Stop: spec.Stop{Timeout: 10 * time.Second}}
+	asks := spec.Container{Probes: []spec.Probe{{Kind: spec.ProbeLive, Image: true}}, Stop: probed.Stop}
 	mounted := spec.Container{Mounts: []spec.Mount{{Path: "/data/"}}, Tmpfs: []spec.Tmpfs{{Path: "/run"}}, ReadOnly: true}
 	for _, tt := range []struct {
 		name   string
@@ -32,7 +33,11 @@ func TestImageNotes(t *testing.T) {
 			"its HEALTHCHECK is not asked, but the container's own probes",
 		}},
 		{name: "a command", config: `{"config":{"Healthcheck":{"Test":["CMD","/check","%{a}"]}}}`, want: []string{
-			`its HEALTHCHECK is not asked: to use it, write a probe "live" with exec = ["/check", "%%{a}"], timeout = "30s"`,
+			`its HEALTHCHECK is not asked: to use it, write probe "live" { image = true }. It runs /check %{a}`,
+		}},
+		{name: "a probe of the image", c: asks, config: `{"config":{"Healthcheck":{"Test":["CMD","/check"]},"StopTimeout":10}}`},
+		{name: "a form that is not known", config: `{"config":{"Healthcheck":{"Test":["HTTP","/check"]}}}`, want: []string{
+			`its HEALTHCHECK can't be asked: it is of the form "HTTP", and the forms are CMD, CMD-SHELL and NONE`,
 		}},
 		{name: "unknown", config: `{"config":{"New\u001b[31m":["x"]}}`, want: []string{"its New\ufffd[31m has no effect"}},
 		{name: "no JSON", config: `{`, err: true},

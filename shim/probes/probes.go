@@ -5,9 +5,11 @@ package probes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,9 +26,17 @@ type Prober interface {
 	Probe(ctx context.Context, group, container string, p spec.Probe) error
 }
 
+// Images returns what images have for probes. Implemented by ctrd.Client.
+type Images interface {
+	// Healthcheck returns the HEALTHCHECK of the image that the container was made from. The error
+	// is [host.ErrNoHealthcheck] if it has none.
+	Healthcheck(ctx context.Context, group, container string) (host.Healthcheck, error)
+}
+
 // A Config holds what a Group needs.
 type Config struct {
 	Prober Prober           // optional: without one, every running container is ready
+	Images Images           // optional: without one, a probe of the image is not asked
 	Log    *slog.Logger     // required
 	Now    func() time.Time // required
 }
@@ -49,11 +59,12 @@ type Group struct {
 type worker struct {
 	container  string
 	pid        uint32
-	startedAt  time.Time // zero: not known
-	began      time.Time // the probes' initial delays count from here
-	notBefore  time.Time // no probe is asked before
-	probes     []spec.Probe
-	thresholds []threshold // in the order of probes
+	startedAt  time.Time    // zero: not known
+	began      time.Time    // the probes' initial delays count from here
+	notBefore  time.Time    // no probe is asked before
+	probes     []spec.Probe // as the group file has them
+	asked      []spec.Probe // in the order of probes; one of the image has its test once that is known
+	thresholds []threshold  // in the order of probes
 	health     host.Health
 	reported   host.Health // the health at the last call of changed
 	reportedAt time.Time
@@ -130,7 +141,7 @@ const reloadTime = 500 * time.Millisecond
 func (w *worker) reloaded(now time.Time) *worker {
 	next := &worker{
 		ctx: w.ctx, container: w.container, pid: w.pid, startedAt: w.startedAt, began: w.began, notBefore: now.Add(reloadTime),
-		probes: w.probes, thresholds: make([]threshold, len(w.probes)),
+		probes: w.probes, asked: slices.Clone(w.asked), thresholds: make([]threshold, len(w.probes)),
 	}
 	for i := range w.probes {
 		if w.probes[i].Kind == spec.ProbeStartup {
@@ -150,8 +161,8 @@ func (w *worker) runs(s host.ContainerState) bool {
 func (g *Group) begin(ctx context.Context, c *spec.Container, s host.ContainerState) *worker {
 	now := g.config.Now()
 	w := &worker{
-		ctx: ctx, container: c.Name, pid: s.PID, startedAt: s.StartedAt, began: now, probes: c.Probes,
-		thresholds: make([]threshold, len(c.Probes)),
+		ctx: ctx, container: c.Name, pid: s.PID, startedAt: s.StartedAt, began: now,
+		probes: c.Probes, asked: slices.Clone(c.Probes), thresholds: make([]threshold, len(c.Probes)),
 	}
 	if !s.StartedAt.IsZero() && s.StartedAt.Before(now) { // later: the clock was set back since
 		w.began = s.StartedAt
@@ -167,13 +178,13 @@ func (g *Group) ask(w *worker) *worker {
 	if g.config.Prober == nil {
 		return w
 	}
-	w.health = combine(w.probes, w.thresholds)
+	w.health = combine(w.asked, w.thresholds)
 	w.reported = w.health
 	if w.health.Started {
 		close(w.started)
 	}
 	for i := range w.probes {
-		if w.thresholds[i].decided(&w.probes[i]) {
+		if w.thresholds[i].decided(&w.asked[i]) {
 			continue
 		}
 		g.loops.Go(func() { g.loop(ctx, w, i) })
@@ -183,16 +194,18 @@ func (g *Group) ask(w *worker) *worker {
 
 // loop asks one probe until it is decided for good, or until the container's run ends.
 func (g *Group) loop(ctx context.Context, w *worker, i int) {
-	probe := &w.probes[i]
-	if probe.Kind != spec.ProbeStartup {
+	if w.probes[i].Kind != spec.ProbeStartup {
 		select {
 		case <-w.started:
 		case <-ctx.Done():
 			return
 		}
 	}
-	at := later(later(w.began.Add(probe.InitialDelay), w.notBefore), g.config.Now())
-	schedule := schedule{due: at}
+	probe, ok := g.withTest(ctx, w, i)
+	if !ok {
+		return
+	}
+	at, schedule := begin(probe, w.began, later(w.notBefore, g.config.Now()))
 	for g.sleep(ctx, at) {
 		began := g.config.Now()
 		counts := !began.Before(schedule.due)
@@ -208,6 +221,37 @@ func (g *Group) loop(ctx context.Context, w *worker, i int) {
 	}
 }
 
+// withTest returns a probe as it is asked: one of the image gets its test, as soon as that can be
+// read. It returns false if ctx has ended.
+func (g *Group) withTest(ctx context.Context, w *worker, i int) (*spec.Probe, bool) {
+	for w.asked[i].Image {
+		check, err := host.Healthcheck{}, errNoImages
+		if g.config.Images != nil {
+			check, err = g.config.Images.Healthcheck(ctx, g.group, w.container)
+		}
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		if err != nil {
+			g.note(ctx, w, i, fmt.Errorf("%w: %w", host.ErrNotAsked, err), false)
+			if !g.sleep(ctx, g.config.Now().Add(imageInterval)) {
+				return nil, false
+			}
+			continue
+		}
+		g.mu.Lock()
+		w.asked[i] = check.Probe(w.probes[i])
+		g.mu.Unlock()
+	}
+	return &w.asked[i], true
+}
+
+// imageInterval is the pause before the configuration of an image that could not be read is read
+// again.
+const imageInterval = 10 * time.Second
+
+var errNoImages = errors.New("no image can be read")
+
 // note records the result of one try.
 func (g *Group) note(ctx context.Context, w *worker, i int, err error, counts bool) threshold {
 	g.mu.Lock()
@@ -220,12 +264,12 @@ func (g *Group) note(ctx context.Context, w *worker, i int, err error, counts bo
 		g.config.Log.Warn(hint.OneLine(err.Error()), "group", g.group, "container", w.container, "probe", w.probes[i].Kind)
 	}
 	if err == nil || counts && !unasked {
-		w.thresholds[i] = w.thresholds[i].counted(&w.probes[i], err)
+		w.thresholds[i] = w.thresholds[i].counted(&w.asked[i], err)
 	} else {
 		w.thresholds[i] = w.thresholds[i].uncounted(err)
 	}
 	s, wasStarted := w.thresholds[i], w.health.Started
-	w.health = combine(w.probes, w.thresholds)
+	w.health = combine(w.asked, w.thresholds)
 	if w.health.Started && !wasStarted {
 		close(w.started)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +34,16 @@ type probeHarness struct {
 	mu      sync.Mutex
 	answers map[string]error
 	asked   map[string]int
+	last    spec.Probe // that was asked last
+	check   host.Healthcheck
+	unread  error // why the check can't be read
+}
+
+// Healthcheck implements [probes.Images].
+func (p *probeHarness) Healthcheck(_ context.Context, group, container string) (host.Healthcheck, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.check, p.unread
 }
 
 // withProbes runs a test on synctest's clock. The container has just been started, and is not
@@ -46,7 +58,7 @@ func withProbes(t *testing.T, do func(p *probeHarness), list ...spec.Probe) {
 				Group: g.Name, Name: "web", Digest: g.Container("web").Digest, Task: host.TaskRunning, PID: 7, StartedAt: time.Now(),
 			},
 		}
-		p.probes = probes.New(g.Name, probes.Config{Prober: p, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, func() { p.changes.Add(1) })
+		p.probes = probes.New(g.Name, probes.Config{Prober: p, Images: p, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, func() { p.changes.Add(1) })
 		defer p.probes.Close()
 		do(p)
 	})
@@ -59,6 +71,7 @@ func (p *probeHarness) Probe(ctx context.Context, group, container string, probe
 	}
 	p.mu.Lock()
 	p.asked[probe.Kind]++
+	p.last = probe
 	err := p.answers[probe.Kind]
 	p.mu.Unlock()
 	if errors.Is(err, context.Canceled) {
@@ -381,4 +394,82 @@ func TestProbeGroupReloaded(t *testing.T) {
 		p.probes.Reloaded("web")
 		p.is("gone")
 	}, probe(spec.ProbeStartup), probe(spec.ProbeReady), probe(spec.ProbeLive))
+}
+
+// A probe of the image is asked once the image's test can be read, and with it. Until then it
+// counts neither way.
+func TestProbeOfTheImage(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
+		p.unread = errors.New("containerd does not answer")
+		p.follow()
+		p.wait(time.Minute)
+		p.is(isNotReady)
+		if n, reason := p.timesAsked("ready"), p.probes.Health()["web"].Reason; n != 0 || !strings.Contains(reason, "containerd does not answer") {
+			t.Errorf("asked %d times, reason %q", n, reason)
+		}
+		p.mu.Lock()
+		p.unread, p.check = nil, host.Healthcheck{Args: []string{"/check"}, Interval: time.Second, Retries: 2}
+		p.mu.Unlock()
+		p.wait(10 * time.Second)
+		p.is(isReady)
+		if want := []string{"/check"}; !slices.Equal(p.last.Exec, want) || p.last.Timeout != 30*time.Second {
+			t.Errorf("asked %+v", p.last)
+		}
+		p.say("ready", errRefused)
+		p.say("live", errRefused)
+		p.wait(2 * time.Second)
+		p.is("started true, ready false, failed true")
+		p.follow() // as before
+		p.is("started true, ready false, failed true")
+	}, spec.Probe{Kind: "ready", Image: true, Successes: 1}, spec.Probe{Kind: "live", Image: true, Successes: 1})
+}
+
+func starting(d time.Duration) func(*spec.Probe) {
+	return func(p *spec.Probe) { p.StartPeriod = d }
+}
+
+// In the start period a failure doesn't count and a success does. After the first success failures
+// count.
+func TestProbeStartPeriod(t *testing.T) {
+	withProbes(t, func(p *probeHarness) {
+		p.say("startup", errRefused)
+		p.say("live", errRefused)
+		p.follow()
+		p.wait(59 * time.Second)
+		p.is(isStarting)
+		if n := p.timesAsked("startup"); n < 11 || n > 25 { // a pause has at most 5 s
+			t.Errorf("asked %d times", n)
+		}
+		p.say("startup", nil)
+		p.wait(time.Second)
+		p.is(isReady)
+		p.wait(29 * time.Second)
+		if n := p.timesAsked("live"); n != 0 {
+			t.Errorf("live: asked %d times before its time", n)
+		}
+		p.wait(21 * time.Second)
+		p.is("started true, ready true, failed true")
+	}, probe("startup", starting(time.Minute)), probe("live", starting(90*time.Second)))
+	withProbes(t, func(p *probeHarness) {
+		p.say("ready", errRefused)
+		p.follow()
+		p.wait(4 * time.Minute)
+		p.is(isNotReady)
+		p.say("ready", nil)
+		p.wait(5 * time.Second)
+		p.is(isReady)
+		p.say("ready", errRefused)
+		p.wait(25 * time.Second)
+		p.is(isReady)
+		p.wait(6 * time.Second)
+		p.is(isNotReady)
+	}, probe("ready", starting(time.Hour)))
+	withProbes(t, func(p *probeHarness) {
+		p.say("startup", errRefused)
+		p.follow()
+		p.wait(time.Minute + 19*time.Second)
+		p.is(isStarting)
+		p.wait(2 * time.Second)
+		p.is("started false, ready false, failed true")
+	}, probe("startup", starting(time.Minute)))
 }

@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -123,6 +124,21 @@ type schedule struct {
 	early time.Duration // the pause before the next try in between
 }
 
+// begin returns when a probe is first tried, and its schedule, which begins in the start period if
+// the probe has one. The container started at began. No try is made before soonest. A live probe is
+// first tried after the start period: no earlier answer would count.
+func begin(p *spec.Probe, began, soonest time.Time) (time.Time, schedule) {
+	at := later(began.Add(p.InitialDelay), soonest)
+	due := later(began.Add(p.StartPeriod), at)
+	if p.Kind == spec.ProbeLive {
+		at = due
+	}
+	return at, schedule{due: due}
+}
+
+// startPause is the longest pause between two tries in a start period that sets none: docker's.
+const startPause = 5 * time.Second
+
 // The first of these pauses is about what a small program takes from its start until it listens. It
 // is longer for an exec probe: a probe that runs a program is slow while the host starts others.
 const (
@@ -136,6 +152,11 @@ func (s schedule) next(p *spec.Probe, t threshold, counted bool, began, ended ti
 	if counted {
 		s.due = later(began.Add(p.Interval), ended)
 	}
+	if !counted && t.lastErr == nil { // it was in the start period, which is over
+		if at := began.Add(p.Interval); at.Before(s.due) {
+			s.due = at
+		}
+	}
 	if p.Kind == spec.ProbeLive || t.verdict != undecided || t.lastErr == nil {
 		return s.due, s
 	}
@@ -144,6 +165,9 @@ func (s schedule) next(p *spec.Probe, t threshold, counted bool, began, ended ti
 		first = firstPauseExec
 	}
 	s.early = max(2*s.early, first)
+	if p.StartPeriod > 0 {
+		s.early = min(s.early, cmp.Or(p.StartInterval, startPause))
+	}
 	if at := ended.Add(s.early); at.Before(s.due) {
 		return at, s
 	}

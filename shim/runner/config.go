@@ -29,6 +29,7 @@ type Config struct {
 	Images  ImageKeeper      // optional: nil leaves the retention of images to others
 	Drift   Drift            // optional: without one, drift is described as "its network"
 	Prober  probes.Prober    // optional: without one, every running container is ready
+	Checks  probes.Images    // optional: without one, no probe asks what an image's HEALTHCHECK asks
 	Exec    host.Execer      // optional: without one, no pre_stop runs
 	Journal *journal.Journal // optional: nil records nothing
 	Log     *slog.Logger     // optional: nil discards

@@ -99,7 +99,7 @@ func New(name string, last *store.Wanted, recorded group.State, c *Config, o Own
 		observed: make(chan struct{}), status: group.Status{Name: name, Containers: []group.ContainerStatus{}}, recordedState: recorded,
 	}
 	r.machine.progress, r.woken = r.progress, true
-	r.probes = probes.New(name, probes.Config{Prober: c.Prober, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
+	r.probes = probes.New(name, probes.Config{Prober: c.Prober, Images: c.Checks, Log: c.Log, Now: c.Now}, func() { r.Wake(WakeHost) })
 	if last != nil {
 		r.desired.was, r.desired.purge = &last.Group, last.Purge
 	}

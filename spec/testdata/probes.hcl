@@ -15,6 +15,19 @@ group "probed" {
     probe "live" { http = { port = "9000", method = "GET", https = false, headers = {} } }
     probe "startup" { tcp = { port = "db" } }
   }
+  sidecar "db" {
+    image = "db"
+    probe "ready" {
+      image          = true
+      timeout        = "2s"
+      start_interval = "1s"
+    }
+    probe "startup" {
+      tcp          = { port = 5432 }
+      start_period = "1m"
+    }
+    probe "live" { image = true }
+  }
   ambassador "proxy" {
     image = "proxy"
     upstream "db" { listen = 5432 }

@@ -37,4 +37,27 @@ group "g" {
     probe "ready" { grcp = { port = 1 } }
     probe "live" { http = { path = "/" } }
   }
+  app "d" {
+    image = "x"
+    probe "ready" {
+      image = true
+      exec  = ["x"]
+    }
+    probe "live" {
+      image        = false
+      start_period = "2h"
+    }
+    probe "startup" {
+      tcp            = { port = 1 }
+      start_interval = "1s"
+    }
+  }
+  app "e" {
+    image = "x"
+    probe "ready" { image = "yes" }
+    probe "live" {
+      image          = true
+      start_interval = "1ms"
+    }
+  }
 }

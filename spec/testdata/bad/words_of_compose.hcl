@@ -108,7 +108,6 @@ group "g" {
     probe "ready" {
       test         = ["CMD", "true"]
       retries      = 3
-      start_period = "5s"
       disable      = true
     }
     tmpfs "/tmp" { read_only = true }
