@@ -74,6 +74,7 @@ type Client struct {
 	events  eventStream
 	answers answered
 	copied  copiedOutputs
+	pipes   shimPipes
 
 	leftoverAfter, shimAnswers, execStarts, taskListSlow, tryWait time.Duration
 }

@@ -66,7 +66,7 @@ func (p *printer) copy() {
 
 func (p *printer) ends() *outputEnds {
 	p.t.Helper()
-	pipes, ends := openOutputs(os.Getpid(), p.cmd.Process.Pid)
+	pipes, ends := new(shimPipes).openOutputs(os.Getpid(), p.cmd.Process.Pid)
 	defer pipes.close()
 	if ends == nil {
 		p.t.Fatal("its pipes were not found")

@@ -76,7 +76,7 @@ func (c *Client) outputEnded(ctx context.Context, pid int, cgroupPath string) (e
 	if shim == 0 || c.servedBy(shim) == "" {
 		return false, nil
 	}
-	pipes, ends := openOutputs(shim, pid)
+	pipes, ends := c.pipes.openOutputs(shim, pid)
 	defer pipes.close()
 	if ends != nil {
 		ends.inside = inCgroup(pid, cgroupPath)
@@ -108,27 +108,23 @@ type outputs []*os.File
 // openOutputs opens the pipes that are a process's standard output and error, through the shim: a
 // container chooses what its own descriptors are. It returns none if the shim doesn't read both.
 // ends are where they were found. They are nil if that could not be found out.
-func openOutputs(shim, pid int) (pipes outputs, ends *outputEnds) {
-	held := map[string]string{} // the shim's descriptors, by pipe
-	fds, err := os.ReadDir(procPath(shim, "fd"))
-	if err != nil {
-		return nil, nil
-	}
-	for _, fd := range fds {
-		path := procPath(shim, "fd/"+fd.Name())
-		if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, "pipe:") {
-			held[to] = path
-		}
-	}
+func (s *shimPipes) openOutputs(shim, pid int) (pipes outputs, ends *outputEnds) {
 	ends = &outputEnds{pid: pid}
 	for i, fd := range []string{"1", "2"} {
 		to, err := os.Readlink(procPath(pid, "fd/"+fd))
 		if err != nil {
 			return nil, nil
 		}
-		ends.pipes[i], ends.held[i] = to, held[to]
+		ends.pipes[i] = to
 	}
-	if ends.held[0] == "" || ends.held[1] == "" {
+	if !isPipe(ends.pipes[0]) || !isPipe(ends.pipes[1]) {
+		return nil, ends
+	}
+	held, err := s.find(shim, ends.pipes)
+	if err != nil {
+		return nil, nil
+	}
+	if ends.held = held; held[0] == "" || held[1] == "" {
 		ends.held = [2]string{}
 		return nil, ends
 	}

@@ -119,7 +119,7 @@ func TestEndedOutputsOfAStranger(t *testing.T) {
 	if ended, err := (&Client{}).EndedOutputs(t.Context(), "g", pids); len(ended) > 0 || err != nil {
 		t.Errorf("found %q, %v", ended, err)
 	}
-	pipes, _ := openOutputs(os.Getpid(), child.Process.Pid)
+	pipes, _ := new(shimPipes).openOutputs(os.Getpid(), child.Process.Pid)
 	defer pipes.close()
 	for end := time.Now().Add(time.Minute); len(pipes) == 2 && pipes.waiting()[0] == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
