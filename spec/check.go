@@ -212,6 +212,7 @@ var blockForms = map[string]string{
 	"mount":      `mount "NAME" { path = "/path" }`,
 	"tmpfs":      `tmpfs "/path" { size = "64MiB" }`,
 	"file":       `file "/path" { source = "NAME" }`,
+	"device":     `device "/dev/ttyUSB0" { access = "rw" }`,
 	"probe":      `probe "ready" { tcp = { port = 8080 } }`,
 	"resources":  `resources { memory = "128MiB" }`,
 	"restart":    `restart { policy = "always" }, "on-failure" or "never"`,

@@ -29,6 +29,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		ReadOnly:     r.flag("read_only"),
 		ShmSize:      d.shmSize(r),
 		Sysctls:      d.containerSettings(r),
+		Devices:      d.devices(block),
 		Resources:    d.resources(block),
 		Ulimits:      d.ulimits(block),
 		Restart:      d.restart(role, block),

@@ -66,7 +66,7 @@ func (g *Group) fixedPart(c Container) fixedPart {
 
 // fileWords are the words of a group file for the JSON names that differ from them.
 var fileWords = map[string]string{
-	"mounts": "mount", "files": "file", "volumes": "volume", "servers": "servers of dns",
+	"mounts": "mount", "files": "file", "devices": "device", "volumes": "volume", "servers": "servers of dns",
 	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block", "probes": "probe", "reloads": "reload",
 }
 

@@ -48,8 +48,8 @@ var takenAway = []struct {
 		"The cgroup is how the kernel tells the ambassador from the members. A container that chose its own could pass for the ambassador.",
 	},
 	{
-		[]string{"devices", "device", "add_device", "device_cgroup_rules", "device_requests", "volume_devices", "host_devices", "gpus"},
-		"A device can be a way out that no rule sees: tun, vhost, vsock, a USB modem. No container of a group gets one.",
+		[]string{"device_cgroup_rules", "volume_devices"},
+		"A device can be a way out that no rule sees: tun, vhost, vsock, a modem, a raw disk. So a container opens the devices of its device blocks, and no others.",
 	},
 	{
 		addsCapabilities,
@@ -109,6 +109,12 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 		return why
 	}
 	switch {
+	case slices.Contains(deviceWords, name):
+		for _, s := range literals(value) {
+			if why := RefusedDevice(strings.Split(s, ":")[0]); why != "" {
+				return why
+			}
+		}
 	case name == "network" && (parent != "group" || value != nil): // a group's network block is allowed
 		return sharedNetwork
 	case parent == "network" && slices.Contains(networkChoices, name):
@@ -128,6 +134,9 @@ func forbidden(parent, name string, value hclsyntax.Expression) string {
 	}
 	return ""
 }
+
+// deviceWords are other systems' names for devices of the host.
+var deviceWords = []string{"devices", "device", "add_device", "host_devices"}
 
 var (
 	hump    = regexp.MustCompile(`([a-z0-9])([A-Z])`)

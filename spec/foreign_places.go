@@ -105,6 +105,14 @@ var foreignPlaces = map[string][]translation{
 		{"memswap_limit memory_swap", `Write: swap = "64MiB"`},
 		{"io blkio_weight", `Write: io_weight = 100`},
 		{"storage ephemeral_storage", `Write: disk = "1GiB"`},
+		{"device devices", "Devices are those of the container. " + writeDevice},
+	},
+	"device": {
+		{"path source src host host_path path_on_host", `The block's label is the path on the host: device "/dev/ttyUSB0" { ... }.`},
+		{"target destination dst container_path path_in_container", `Write: to = "/dev/modem0"`},
+		{"permissions cgroup_permissions mode read_only", `Write: access = "r", "w" or "rw". The node has the owner and the mode that it has on the host.`},
+		{"owner user uid gid group groups", `The node has the owner, the group and the mode that it has on the host. For a user who is not root, write in the container's block: groups = ["20"]`},
+		{"count device_ids driver capabilities options vendor type name", "A device is named by its path: device \"/dev/dri/renderD128\" { ... }"},
 	},
 	"restart": {
 		{"condition name mode restart", `Write: policy = "always", "on-failure" or "never"`},

@@ -166,7 +166,8 @@ var foreignWords = []translation{
 	{"storage_opt storage ephemeral_storage ephemeral_disk disk_quota", `For what a container writes to its root file system, write: resources { disk = "1GiB" }. For a persistent volume, write its size.`},
 	{"blkio_weight blkio_config io_weight", `Write: resources { io_weight = 100 }`},
 	{"resize_policy", "A container with other resources is replaced. Leave the line out."},
-	{"resource_claims claims generic_resources", "A device can be a way out that no rule sees, so no container of a group gets one."},
+	{"devices add_device host_devices", writeDevice},
+	{"gpus device_requests resource_claims claims generic_resources", `A GPU is given by the files that it has below /dev: device "/dev/dri/renderD128" { access = "rw" }`},
 
 	// Output.
 	{"logging log_driver log_opt log_opts logs log_options log_config", `The size of what is kept of its output: output { size = "50MiB" }. To ship it elsewhere, give a sidecar an output_of block.`},
@@ -174,5 +175,6 @@ var foreignWords = []translation{
 
 const (
 	initAsReaper = "Write: init = true"
+	writeDevice  = `Write, for each device: device "/dev/ttyUSB0" { access = "rw" }`
 	writeTZ      = `Write: timezone = "Europe/Berlin"`
 )

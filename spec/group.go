@@ -96,6 +96,7 @@ type Container struct {
 	Mounts    []Mount   `json:"mounts,omitempty"`
 	Tmpfs     []Tmpfs   `json:"tmpfs,omitempty"`
 	Files     []File    `json:"files,omitempty"`
+	Devices   []Device  `json:"devices,omitempty"`
 	ShmSize   int64     `json:"shm_size,omitempty"` // of /dev/shm, in bytes; 0: [DefaultSharedMemory]
 	Resources Resources `json:"resources,omitzero"`
 	Ulimits   []Ulimit  `json:"ulimits,omitempty"` // sorted by name; those without a line have a default
@@ -158,6 +159,21 @@ type Tmpfs struct {
 	Owner string `json:"owner,omitempty"` // "uid:gid" in numbers; empty: root
 	Mode  uint32 `json:"mode,omitempty"`  // permission bits; 0: 1777 without an owner, 0750 with one
 	Exec  bool   `json:"exec,omitempty"`  // programs in it can be started
+}
+
+// A Device is a device of the host that a container can open. Which one the path leads to is
+// decided whenever the container is created, by what the kernel has there.
+type Device struct {
+	// Path is on the host: absolute, clean, below /dev. It may be a link such as those in
+	// /dev/serial/by-id.
+	Path string `json:"path"`
+	To   string `json:"to,omitempty"` // in the container, below /dev; empty: the Path
+	// Access is "r", "w" or "rw". Empty means all that a container can have of its kind.
+	Access string `json:"access,omitempty"`
+	// Optional means that the container runs without the device if the host doesn't have it.
+	Optional bool `json:"optional,omitempty"`
+	// Unsafe means that the operator knows that the device may be a modem.
+	Unsafe bool `json:"unsafe,omitempty"`
 }
 
 // A File is a file of the group file that is placed read-only into a container.

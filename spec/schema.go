@@ -18,7 +18,7 @@ const fileKind = ""
 
 var (
 	containerAttrs  = []string{"image", "pull", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "init", "read_only", "shm_size", "sysctls", "on_failure"}
-	containerBlocks = []string{"mount", "tmpfs", "file", "probe", "resources", "ulimits", "restart", "stop", "output"}
+	containerBlocks = []string{"mount", "tmpfs", "file", "device", "probe", "resources", "ulimits", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
 
@@ -51,6 +51,7 @@ var kinds = map[string]kind{
 	"mount":     {title: "a mount block", label: "the volume's name", each: true, attrs: []string{"path", "read_only"}},
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", each: true, attrs: []string{"size", "owner", "mode", "exec"}},
 	"file":      {title: "a file block", label: "the path in the container", each: true, attrs: []string{"source", "content", "mode", "reload"}},
+	"device":    {title: "a device block", label: "the device's path on the host", attrs: []string{"to", "access", "optional", "unsafe"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "image", "initial_delay", "start_period", "start_interval", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk", "cpuset"}},
 	"restart":   {title: "a restart block", once: true, attrs: []string{"policy", "attempts", "window", "delay", "max_delay"}},

@@ -150,7 +150,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	var denied *denials.Poller // before the keeper runs
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
-			Runtime: client, Network: network, Volumes: mounted, Cgroups: bounds, Images: client, Log: log,
+			Runtime: client, Network: network, Volumes: mounted, Cgroups: bounds, Images: client, Devices: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Checks: client, Exec: client, Boot: bootClock(), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
 			WantOutput: wantOutput(l),

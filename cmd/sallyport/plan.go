@@ -104,6 +104,9 @@ func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
 		for _, text := range p.Image {
 			line("  . image   ", text)
 		}
+		for _, text := range p.Devices {
+			line("  . device  ", text)
+		}
 	}
 	return out.print()
 }

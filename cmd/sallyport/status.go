@@ -169,6 +169,7 @@ func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes
 	for _, line := range c.Lowered {
 		notes = append(notes, line+": containerd may set no higher limit on this host")
 	}
+	notes = append(notes, c.Devices...)
 	if c.OOMKilled {
 		notes = append(notes, "ran out of memory: raise its memory limit, or make it use less")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/log"
 
+	"github.com/sallyport/sallyport/shim/ctrd/devices"
 	"github.com/sallyport/sallyport/shim/ctrd/registry"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
@@ -49,6 +50,7 @@ type Client struct {
 	client *containerd.Client
 
 	registries *registry.Registries
+	devices    devices.Host
 
 	choice  snapshotterChoice
 	pulls   sharedPulls
@@ -93,7 +95,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, execs: newExecIDs(), turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce}, leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), execs: newExecIDs(), turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce}, leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

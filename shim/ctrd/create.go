@@ -108,6 +108,10 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		Host:      lookAtHost(),
 	}
 	in.Host.Highest = c.limitsOf(in.ShimGroup)
+	in.Leaves = leaves(group, req.Container)
+	if in.Devices, err = c.devices.Find(req.Container); err != nil {
+		return containers.Container{}, err
+	}
 	if req.Container.Init {
 		if in.Init, err = findReaper(); err != nil {
 			return containers.Container{}, err
@@ -134,7 +138,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 	id := spec.ID(group.Name, req.Container.Name)
 	return containers.Container{
 		ID:          id,
-		Labels:      createLabels(req, image.config.StopSignal, oci.Lowered(req.Container, in.Host)),
+		Labels:      createLabels(req, image.config.StopSignal, oci.Lowered(req.Container, in.Host), oci.DeviceLines(req.Container, in.Devices, in.Leaves)),
 		Image:       req.Image.Name,
 		Runtime:     runtime,
 		Spec:        encoded,

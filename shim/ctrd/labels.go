@@ -1,6 +1,7 @@
 package ctrd
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -21,13 +22,14 @@ const (
 	labelLoaded      = "sallyport.dev/loaded"      // by [spec.Container.Loaded]; absent if it is empty
 	labelReloaded    = "sallyport.dev/reloaded"    // when it was last sent a signal for that; absent if never
 	labelLowered     = "sallyport.dev/lowered"     // lines of [oci.Lowered]; absent if there are none
+	labelDevices     = "sallyport.dev/devices"     // lines of [oci.DeviceLines]; absent if there are none
 )
 
 // hostShim is the value of [oci.ShimGroupAnnotation] if all groups share a shim. Because of the
 // underscore it is no group's name.
 const hostShim = "sallyport_host"
 
-func createLabels(req host.CreateRequest, stopSignal string, lowered []string) map[string]string {
+func createLabels(req host.CreateRequest, stopSignal string, lowered, devices []string) map[string]string {
 	labels := map[string]string{
 		labelGroup:       req.Group.Name,
 		labelRole:        string(req.Container.Role),
@@ -44,6 +46,9 @@ func createLabels(req host.CreateRequest, stopSignal string, lowered []string) m
 	}
 	if len(lowered) > 0 {
 		labels[labelLowered] = strings.Join(lowered, "\n")
+	}
+	if len(devices) > 0 {
+		labels[labelDevices] = boundLines(devices)
 	}
 	return labels
 }
@@ -63,6 +68,7 @@ func fromLabels(labels map[string]string) host.ContainerState {
 		Loaded:      labels[labelLoaded],
 		ReloadedAt:  reloaded,
 		Lowered:     labels[labelLowered],
+		Devices:     labels[labelDevices],
 	}
 }
 
@@ -70,4 +76,19 @@ func fromLabels(labels map[string]string) host.ContainerState {
 func groupOf(id string) string {
 	group, _, _ := strings.Cut(id, ".")
 	return group
+}
+
+// maxLabelLines bounds the lines of a label. containerd takes 4096 bytes of a label and its name.
+const maxLabelLines = 3500
+
+// boundLines joins as many lines as a label holds.
+func boundLines(lines []string) string {
+	all := ""
+	for i, line := range lines {
+		if len(all)+len(line) > maxLabelLines {
+			return all + fmt.Sprintf("and %d more", len(lines)-i)
+		}
+		all += line + "\n"
+	}
+	return strings.TrimSuffix(all, "\n")
 }

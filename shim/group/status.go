@@ -122,6 +122,8 @@ type ContainerStatus struct {
 	StaysDown  string         `json:"stays_down,omitempty"` // its attempts are spent: why, and what to type; one line
 	// Lowered has a line for each limit that its file names and that this host gives less of.
 	Lowered []string `json:"lowered,omitempty"`
+	// Devices has a line for each device that its file names: what it is on this host.
+	Devices []string `json:"devices,omitempty"`
 }
 
 // Exit sets the fields about the container's last end.
@@ -145,6 +147,9 @@ type Preview struct {
 	// Image has what the containers' images ask for and the containers don't get. It is empty
 	// without steps, and has nothing of an image that is not on the host.
 	Image []string `json:"image,omitempty"`
+	// Devices has a line for each device that the group's file names: what it is on this host. It
+	// is empty without steps.
+	Devices []string `json:"devices,omitempty"`
 	// Schedule is when a group with a schedule runs next: "next run 2026-03-01T02:30:00Z".
 	Schedule string `json:"schedule,omitempty"`
 	Ended    string `json:"ended,omitempty"` // how it ended by itself, if an unchanged file keeps it down

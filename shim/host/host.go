@@ -91,6 +91,7 @@ type ContainerState struct {
 	ReloadedAt  time.Time // when it was last sent a signal for them; zero: never
 	CreatedAt   time.Time // differs between a container and its replacement of the same name
 	Lowered     string    // a line for each limit that its file names and this host gives less of
+	Devices     string    // a line for each device of its file: what it is on this host
 	Task        TaskState
 	PID         uint32
 	ExitStatus  uint32    // while stopped

@@ -109,7 +109,7 @@ func (c *change) checkLeaves() error {
 }
 
 // prepare makes sure that the groups can be built, before anything is stopped for them: their ports
-// are free, the host can have their volumes, and their images are present. digests has, by group,
+// are free, the host has their volumes, devices and images. digests has, by group,
 // the references that are fixed to a digest. The caller calls releaseImages at the end of the
 // change.
 func (c *change) prepare(ctx context.Context, digests map[string]group.ImageDigests) error {
@@ -117,6 +117,9 @@ func (c *change) prepare(ctx context.Context, digests map[string]group.ImageDige
 		return err
 	}
 	if err := c.checkVolumes(ctx); err != nil {
+		return err
+	}
+	if err := c.checkDevices(); err != nil {
 		return err
 	}
 	return c.resolveImages(ctx, digests)
@@ -144,6 +147,28 @@ func (c *change) checkVolumes(ctx context.Context) error {
 	for i := range c.groups {
 		if err := c.keeper.config.Volumes.Check(ctx, &c.groups[i]); err != nil {
 			return fmt.Errorf("group %s: %w", c.groups[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// checkDevices returns an error if a container that the change makes or replaces can't have its
+// devices on this host.
+func (c *change) checkDevices() error {
+	if c.keeper.config.Devices == nil {
+		return nil
+	}
+	for i := range c.groups {
+		g, before := &c.groups[i], c.keeper.wantedGroup(c.groups[i].Name)
+		for _, one := range g.Containers {
+			if before != nil {
+				if was := before.Container(one.Name); was != nil && was.Digest == one.Digest {
+					continue
+				}
+			}
+			if err := c.keeper.config.Devices.CheckDevices(g, one); err != nil {
+				return fmt.Errorf("group %s: %w", g.Name, err)
+			}
 		}
 	}
 	return nil

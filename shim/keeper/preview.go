@@ -77,6 +77,9 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) (gr
 	}
 	if want != nil && len(p.Steps) > 0 {
 		p.Image = k.imageNotes(ctx, want, in.Digests)
+		if k.config.Devices != nil {
+			p.Devices = k.config.Devices.DeviceNotes(want)
+		}
 	}
 	if in.Ended != nil && !in.Stopped {
 		p.Ended = in.Ended.UnchangedText(want)

@@ -30,6 +30,8 @@ type Input struct {
 	Volumes   map[string]string // name of a volume -> its directory on the host
 	Output    string            // folder with the group's output, for a container that is given it
 	Files     []File            // bound read-only into the container
+	Devices   []Device          // that the container can open
+	Leaves    bool              // the container exchanges packets with the world by itself
 	Init      File              // required for a container with Init: the program that is its first process
 	Modes     Modes             // required for a container that has a tmpfs
 	Host      HostFacts
@@ -81,6 +83,10 @@ func CreateSpec(in Input) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	nodes, devices, err := createDevices(in)
+	if err != nil {
+		return nil, err
+	}
 	s := &specs.Spec{
 		Version:     ociVersion,
 		Process:     process,
@@ -91,11 +97,12 @@ func CreateSpec(in Input) (*specs.Spec, error) {
 		Linux: &specs.Linux{
 			Namespaces: append(promise.PrivateNamespaces(), specs.LinuxNamespace{Type: specs.NetworkNamespace}),
 			Resources:  resources,
+			Devices:    nodes,
 			Sysctl:     in.Container.Sysctls,
 			Seccomp:    filter,
 		},
 	}
-	policy := promise.Policy{Netns: in.Netns, Cgroup: in.Cgroup, Unsafe: in.Container.Unsafe.Capabilities, Own: own}
+	policy := promise.Policy{Netns: in.Netns, Cgroup: in.Cgroup, Unsafe: in.Container.Unsafe.Capabilities, Own: own, Devices: devices, Leaves: in.Leaves}
 	if err := promise.Edit(s, policy); err != nil {
 		return nil, fmt.Errorf("container %q: %w", in.Container.Name, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/promise"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -108,6 +109,17 @@ func specCases() []specCase {
 		})},
 		{"memory of the group", testInput("web", spec.App, func(in *Input) {
 			in.Container.Mounts = []spec.Mount{{Volume: "logs", Path: "/dev/shm"}, {Volume: "outer", Path: "/srv"}}
+		})},
+		{"devices", testInput("web", spec.App, func(in *Input) {
+			uid, gid := uint32(0), uint32(20)
+			in.Container.ReadOnly = true
+			in.Devices = []Device{
+				{Device: spec.Device{Path: "/dev/serial/by-id/meter", To: "/dev/meter"}, Node: "/dev/ttyUSB0", Owned: specs.LinuxDevice{UID: &uid, GID: &gid},
+					Kernel: promise.KernelDevice{Type: "c", Major: 188, Subsystem: "tty", Name: "ttyUSB0"}},
+				{Device: spec.Device{Path: "/dev/ttyUSB1", Optional: true}, Absent: true},
+				{Device: spec.Device{Path: "/dev/input/event0", Access: "r"}, Node: "/dev/input/event0",
+					Kernel: promise.KernelDevice{Type: "c", Major: 13, Minor: 64, Subsystem: "input", Name: "event0"}},
+			}
 		})},
 		{"output of the group", testInput("shipper", spec.Sidecar, func(in *Input) {
 			in.Container.OutputOf = "/srv/b/output"

@@ -63,6 +63,9 @@ func containerStatus(s host.ContainerState, image string, rule spec.Restart, r r
 	if s.Lowered != "" {
 		st.Lowered = strings.Split(s.Lowered, "\n")
 	}
+	if s.Devices != "" {
+		st.Devices = strings.Split(s.Devices, "\n")
+	}
 	if r.Ended || now.Sub(r.StartedAt) < rule.Stable() {
 		st.EndsInARow = r.EndsInARow
 	}

@@ -15,6 +15,9 @@ type Policy struct {
 	Cgroup string   // required: path of the container's cgroup, from the root of the hierarchy
 	Unsafe []string // optional: capabilities that the operator gave up knowingly, without CAP_
 	Own    []string // optional: sources of bind mounts that the group made itself, by their exact path
+
+	Devices []Device // optional: all devices that the container can open, beside those of every container
+	Leaves  bool     // the container exchanges packets with the world by itself
 }
 
 // Edit takes away from s what no container of a group has, and puts the container where the policy
@@ -39,9 +42,7 @@ func Edit(s *specs.Spec, p Policy) error {
 	if l.Resources == nil {
 		l.Resources = &specs.LinuxResources{}
 	}
-	// A runtime adds the harmless ones: null, zero, full, random, urandom, tty and
-	// pseudo-terminals.
-	l.Resources.Devices = []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
+	l.Resources.Devices = deviceRules(p)
 	editSeccomp(l.Seccomp)
 	return nil
 }

@@ -65,13 +65,9 @@ func Refusals(s *specs.Spec, p Policy) Refused {
 			c.refuse("the sysctl "+name, spec.TakenAway("sysctl"))
 		}
 	}
-	for _, d := range s.Linux.Devices {
-		if !harmless(d) {
-			c.refuse("the device "+d.Path, spec.TakenAway("devices"))
-		}
-	}
+	c.devices(s.Linux.Devices, p)
 	for _, name := range slices.Sorted(maps.Keys(s.Linux.NetDevices)) {
-		c.refuse("the host's interface "+name, spec.TakenAway("devices"))
+		c.refuse("the host's interface "+name, spec.DeviceReason("network"))
 	}
 	c.seccomp(s.Linux.Seccomp)
 	return c.refused

@@ -73,10 +73,10 @@ func TestRefusals(t *testing.T) {
 		}, "", ""},
 
 		{"tun", device(specs.LinuxDevice{Path: "/dev/net/tun", Type: "c", Major: 10, Minor: 200}), "the device /dev/net/tun", "tun"},
-		{"a disk", device(specs.LinuxDevice{Path: "/dev/sda", Type: "b", Major: 8}), "the device /dev/sda", "device"},
+		{"a disk", device(specs.LinuxDevice{Path: "/dev/sda", Type: "b", Major: 8}), "the device /dev/sda", "raw disk"},
 		{"the null device", device(specs.LinuxDevice{Path: "/dev/null", Type: "c", Major: 1, Minor: 3}), "", ""},
 		{"a pipe", device(specs.LinuxDevice{Path: "/dev/pipe", Type: "p"}), "", ""},
-		{"an interface", func(s *specs.Spec, _ *Policy) { s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth1": {}} }, "the host's interface eth1", "way out"},
+		{"an interface", func(s *specs.Spec, _ *Policy) { s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth1": {}} }, "the host's interface eth1", "other machines"},
 
 		{"a control socket", bind("/run/containerd/containerd.sock"), "the host's /run/containerd/containerd.sock", "control socket"},
 		{"a control socket by its old path", bind("/var/run/docker.sock"), "the host's /var/run/docker.sock", "control socket"},

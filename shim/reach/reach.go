@@ -154,16 +154,21 @@ var givenUp = map[string]string{
 	"NET_RAW":   "it sees what members send on loopback, and sends packets of any form",
 }
 
-// Unsafe returns what is given up in a group, one line for each capability. It is nil if nothing
-// is.
+// Unsafe returns what is given up in a group, one line for each capability and for each device that
+// may be a modem. It is nil if nothing is.
 func Unsafe(g *spec.Group) []string {
-	a := g.Ambassador()
-	if a == nil {
-		return nil
-	}
 	var out []string
-	for _, name := range a.Unsafe.Capabilities {
-		out = append(out, a.Title()+" has "+name+": "+givenUp[name])
+	if a := g.Ambassador(); a != nil {
+		for _, name := range a.Unsafe.Capabilities {
+			out = append(out, a.Title()+" has "+name+": "+givenUp[name])
+		}
+	}
+	for _, c := range g.Containers {
+		for _, d := range c.Devices {
+			if d.Unsafe {
+				out = append(out, c.Title()+" has the device "+d.Path+": if that is a modem, it leads out past every rule")
+			}
+		}
 	}
 	return out
 }

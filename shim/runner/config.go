@@ -26,6 +26,7 @@ type Config struct {
 	Cgroups Cgroups          // optional: nil sets no limits on whole groups
 	Records RecordStore      // required
 	Layout  layout.Layout    // required
+	Devices Devices          // optional: without one, Create alone looks for devices
 	Images  ImageKeeper      // optional: nil leaves the retention of images to others
 	Drift   Drift            // optional: without one, drift is described as "its network"
 	Prober  probes.Prober    // optional: without one, every running container is ready

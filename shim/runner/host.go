@@ -62,6 +62,16 @@ type Network interface {
 	Remove(ctx context.Context, group string) error
 }
 
+// Devices looks for the devices of the host that group files name. It opens none. Implemented by
+// ctrd.Client.
+type Devices interface {
+	// CheckDevices returns why a container of the group can't have its devices now: the host
+	// doesn't have one, or no container gets it. Create asks again.
+	CheckDevices(g *spec.Group, c spec.Container) error
+	// DeviceNotes returns a line for each device of the group's containers: what it is now.
+	DeviceNotes(g *spec.Group) []string
+}
+
 // Volumes makes the group's shared directories. Implemented by [volumes.Volumes]; in memory by
 // hosttest.Host.
 type Volumes interface {

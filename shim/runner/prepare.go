@@ -10,12 +10,18 @@ import (
 )
 
 // prepare makes sure that a step can create its containers, before anything is stopped or removed
-// for it: their images are on the host, and the group can have its volumes. So an edit by hand that
-// names a missing image leaves running containers alone, as Apply does.
+// for it: their images and devices are on the host, and the group can have its volumes. So an edit
+// by hand that names a missing image leaves running containers alone, as Apply does.
 func (r *Runner) prepare(ctx context.Context, d desired, create plan.Step) error {
 	defer r.progress.leave()()
 	for _, t := range create.Targets {
 		if _, err := d.image(r.machine)(ctx, create.Want.Container(t.Name).Image); err != nil {
+			return fmt.Errorf("create %s: %w", t, err)
+		}
+		if r.config.Devices == nil {
+			continue
+		}
+		if err := r.config.Devices.CheckDevices(create.Want, *create.Want.Container(t.Name)); err != nil {
 			return fmt.Errorf("create %s: %w", t, err)
 		}
 	}

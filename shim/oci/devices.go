@@ -1,0 +1,91 @@
+package oci
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/promise"
+	"github.com/sallyport/sallyport/spec"
+)
+
+// A Device is a device of a container as it was found on the host.
+type Device struct {
+	spec.Device
+	Kernel promise.KernelDevice
+	Node   string // to which the path leads: "/dev/ttyUSB0"
+	// Absent means that the host has none, and that the container runs without it.
+	Absent bool
+	// Owned has the mode, the owner and the group of the node on the host, and nothing else. The
+	// container's node has the same.
+	Owned specs.LinuxDevice
+}
+
+// allowed returns the access that a container has to the device. A device that no container gets
+// is a [hint.Error].
+func (v Device) allowed(container string, leaves bool) (promise.Device, string, error) {
+	d := promise.Device{Path: v.InContainer(), Access: v.Access, Unsafe: v.Unsafe, Kernel: v.Kernel}
+	access, why := d.Allowed(leaves)
+	if why == "" {
+		return d, access, nil
+	}
+	return d, "", &hint.Error{Err: fmt.Errorf("container %q: device %s is not for a container of a group: %s", container, v.named(), why), Hint: "correct its device block, or take it out"}
+}
+
+// named returns the path of the file, and where it leads to.
+func (v Device) named() string {
+	if v.Node != v.Path {
+		return v.Path + " (" + v.Node + ")"
+	}
+	return v.Path
+}
+
+// createDevices returns the nodes of a container, and what the promise is to know of them.
+func createDevices(in Input) (nodes []specs.LinuxDevice, devices []promise.Device, err error) {
+	for _, v := range in.Devices {
+		if v.Absent {
+			continue
+		}
+		d, _, err := v.allowed(in.Container.Name, in.Leaves)
+		if err != nil {
+			return nil, nil, err
+		}
+		node := v.Owned
+		node.Path, node.Type, node.Major, node.Minor = d.Path, v.Kernel.Type, v.Kernel.Major, v.Kernel.Minor
+		devices, nodes = append(devices, d), append(nodes, node)
+	}
+	return nodes, devices, nil
+}
+
+// DeviceLines returns a line for each device of a container: what its path leads to on this host,
+// or that the host does not have it, or why the container can't have it.
+func DeviceLines(c spec.Container, found []Device, leaves bool) (lines []string) {
+	for _, v := range found {
+		if v.Absent {
+			lines = append(lines, fmt.Sprintf("device %s is not on this host, and the container runs without it until it is created again", v.Path))
+			continue
+		}
+		_, access, err := v.allowed(c.Name, leaves)
+		if err != nil {
+			lines = append(lines, hint.Text(err))
+			continue
+		}
+		kind, _ := promise.KindOf(v.Kernel)
+		line := fmt.Sprintf("device %s: %s %d:%d, %s", v.named(), kind.Name, v.Kernel.Major, v.Kernel.Minor, access)
+		switch kind.Modem {
+		case promise.IsModem:
+			line += ", the port of a modem: a way out past every rule"
+		case promise.MayBe:
+			line += ", which claims to be a modem: if so, a way out past every rule"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// CheckDevices returns a [hint.Error] if the container can't have one of its devices.
+func CheckDevices(c spec.Container, found []Device, leaves bool) error {
+	_, _, err := createDevices(Input{Container: c, Devices: found, Leaves: leaves})
+	return err
+}
