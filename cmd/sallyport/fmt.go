@@ -68,7 +68,9 @@ func (v *fmtVerb) Run(ctx context.Context, ui *ui) error {
 
 // format reads and formats the files.
 func (v *fmtVerb) format(ctx context.Context, ui *ui) (files []formatted, diags hcl.Diagnostics, err error) {
-	paths, err := expandFiles(ctx, v.Paths, func(name string) bool { return spec.IsGroupFile(name) || spec.IsVarsFile(name) && filepath.Ext(name) == ".hcl" })
+	paths, err := expandFiles(ctx, v.Paths, func(name string) bool {
+		return spec.IsGroupFile(name) || spec.IsVarsFile(name) && filepath.Ext(name) == ".hcl"
+	})
 	if err != nil {
 		return nil, nil, err
 	}
