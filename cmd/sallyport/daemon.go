@@ -176,7 +176,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		network.TellDenials(changes, denied)
 	}
 	metrics, err := newMetrics(metrics.Config{
-		Keeper: keeper, Door: network, Usage: cgroups.Usage, Output: outputSizes(l), Denied: denied.Denied, Route: hasRoute,
+		Keeper: keeper, Door: network, Usage: cgroups.Usage, Output: outputSizes(l), Denied: denied.Denied, DeniedInbound: denied.DeniedInbound, Route: hasRoute,
 		Unwritten: func() int { files, _ := store.Unwritten(); return files }, Events: events, Log: log,
 	}, conf.now, access)
 	if err != nil {

@@ -74,6 +74,49 @@ LAST  GROUP     CONTAINER  PROTOCOL  DESTINATION        PACKETS
 	}
 }
 
+// What was dropped on its way in has a source, and no container. It adds a column.
+func TestWriteRefusalsOnTheirWayIn(t *testing.T) {
+	sums := refusals{}
+	at := happened[0].Time
+	for _, e := range happened[1:3] {
+		sums.add(e)
+	}
+	in := func(second int, source string, packets uint64) {
+		d := host.Denial{Packets: packets, Bytes: 60 * packets}
+		if source != "" {
+			d.Source, d.Protocol, d.Destination = netip.MustParseAddr(source), "tcp", netip.MustParseAddrPort("10.209.0.1:5432")
+		}
+		sums.add(group.Event{Time: at.Add(time.Duration(second) * time.Second), Group: "checkout", Kind: group.EventDeniedIn, Denial: &d})
+	}
+	in(3, "198.51.100.7", 2)
+	in(4, "", 900)
+	in(5, "198.51.100.7", 3)
+	want := `
+LAST  GROUP     CONTAINER  SOURCE        PROTOCOL  DESTINATION        PACKETS
+1m    checkout  -          198.51.100.7  tcp       10.209.0.1:5432    5
+1m    checkout  -          others        -         -                  900
+1m    sold      job        -             udp       [2001:db8::7]:123  4
+1m    checkout  web        -             tcp       192.0.2.66:443     1
+`
+	var out strings.Builder
+	if err := writeRefusals(&out, sums.sorted(), at.Add(65*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	out.Reset()
+	if err := writeRefusalLines(&out, sums.sorted()[:2]); err != nil {
+		t.Fatal(err)
+	}
+	want = `{"last":"2026-11-24T08:00:05Z","group":"checkout","container":"","source":"198.51.100.7","protocol":"tcp","destination":"10.209.0.1:5432","packets":5,"bytes":300,"inbound":true}
+{"last":"2026-11-24T08:00:04Z","group":"checkout","container":"","protocol":"","destination":"","packets":900,"bytes":54000,"inbound":true}
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestTailOf(t *testing.T) {
 	n := func(n lineCount) *lineCount { return &n }
 	for _, tt := range []struct {

@@ -141,8 +141,8 @@ func schemaOf(t testing.TB, value any) *jsonschema.Schema {
 	text := &jsonschema.Schema{Type: "string"}
 	s, err := jsonschema.ForType(reflect.TypeOf(value), &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[time.Time]():      {Type: "string", Format: "date-time"},
-		reflect.TypeFor[netip.AddrPort](): text,
-		reflect.TypeFor[[]byte]():         {Type: "string", ContentEncoding: "base64"},
+		reflect.TypeFor[netip.AddrPort](): text, reflect.TypeFor[netip.Addr](): text,
+		reflect.TypeFor[[]byte](): {Type: "string", ContentEncoding: "base64"},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -49,8 +49,9 @@ func recordRules(p Policy) []ruleset.Rule {
 
 // Counts hold the refusals of a namespace, and how much of its quota is spent.
 type Counts struct {
-	Denials     []Denial // in no order
-	Used, Quota uint64   // of the ambassador's quota, in bytes, at most all of it; a Quota of 0: none
+	Denials     []Denial         // in no order
+	Inbound     []ruleset.Origin // of packets that were dropped on their way in; none with rules of an older daemon
+	Used, Quota uint64           // of the ambassador's quota, in bytes, at most all of it; a Quota of 0: none
 	// Signal is whether the kernel reports the next change of these counts; see [Policy.Signals].
 	Signal ruleset.SignalState
 }
@@ -69,6 +70,10 @@ func ReadCounts(ns *os.File, again bool) (c Counts, err error) {
 		return c, err
 	}
 	if c.Denials, err = readDenials(conn); err != nil {
+		return c, err
+	}
+	err = inbound.Read(conn, TableName, func(_ ruleset.Set, _ []byte, o ruleset.Origin) { c.Inbound = append(c.Inbound, o) })
+	if err != nil {
 		return c, err
 	}
 	c.Used, c.Quota, err = readSpent(conn)

@@ -111,7 +111,7 @@ func expectedRules() []ruleset.Rule {
 		ruleset.NewRule("", ruleset.In(published, ruleset.FieldL4Proto, ruleset.FieldDPort), ruleset.Return()),
 		ruleset.NewRule("", ruleset.Family(unix.NFPROTO_IPV4), ruleset.In(flows4, ruleset.FieldSource4, ruleset.FieldSPort, ruleset.FieldDPort), ruleset.Return()),
 		ruleset.NewRule("", ruleset.Family(unix.NFPROTO_IPV6), ruleset.In(flows6, ruleset.FieldSource6, ruleset.FieldSPort, ruleset.FieldDPort), ruleset.Return()),
-		ruleset.NewRule("", ruleset.Count(unknownInDenied), ruleset.Drop()),
+		ruleset.NewRule("", ruleset.Goto(keepOut)),
 	}
 }
 

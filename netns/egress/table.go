@@ -79,7 +79,7 @@ func createTable(p Policy) ruleset.Table {
 			{Name: newFlow, Rules: newFlowRules(p)},
 		},
 	}
-	t.Chains = append(t.Chains, passChains(p)...)
+	t.Chains = append(append(t.Chains, passChains(p)...), inboundChains(p)...)
 	t.Quotas = quotas(p)
 	if p.intercepts() {
 		t.Chains = append(t.Chains, interceptChains(p)...)
@@ -168,32 +168,31 @@ func directOutput(p Policy) (rules []ruleset.Rule) {
 // listens there.
 func inputRules(p Policy) []ruleset.Rule {
 	loopback := ruleset.NewRule("1: inside the group", ruleset.FromLoopback(), ruleset.Accept())
-	drop := ruleset.NewRule("6: everything else", ruleset.Count(unknownInDenied), ruleset.Drop())
 	opens := ruleset.TCPFlags(ruleset.SYN|ruleset.ACK, ruleset.SYN)
 	unpublished := ruleset.NewRule("2: only published ports", opens,
-		ruleset.NotIn(published, ruleset.FieldL4Proto, ruleset.FieldDPort), ruleset.Count(unknownInDenied), ruleset.Drop())
+		ruleset.NotIn(published, ruleset.FieldL4Proto, ruleset.FieldDPort), ruleset.Goto(keepOut))
 	switch p.Mode {
 	case Direct:
 		return []ruleset.Rule{loopback, unpublished, ruleset.NewRule("the kernel judges", ruleset.Count(kernelIn), ruleset.Accept())}
 	case Ambassador:
 	default:
-		return []ruleset.Rule{loopback, drop}
+		return []ruleset.Rule{loopback, ruleset.NewRule("6: everything else", ruleset.Count(unknownInDenied), ruleset.Drop())}
 	}
 	rules := []ruleset.Rule{
 		loopback,
 		unpublished,
 		ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(passIn)),
-		ruleset.NewRule("3: members are not reached", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Count(membersInDenied), ruleset.Drop()),
+		ruleset.NewRule("3: members are not reached", ruleset.Cgroup(p.Members.Level, p.Members.ID), ruleset.Goto(keepFromMember)),
 		ruleset.NewRule("4: ends of the ambassador's flows", ruleset.TCPFlags(ruleset.SYN, 0), ruleset.Count(kernelIn), ruleset.Accept()),
 		// If a caller returns while its last connection is in TIME-WAIT, that is the socket found,
 		// and it has no cgroup. Which listener will get the packet is not known yet. The fence
 		// keeps it from a member's.
-		ruleset.NewRule("a listener of nobody's", opens, ruleset.FullSocket(), ruleset.Count(unknownInDenied), ruleset.Drop()),
+		ruleset.NewRule("a listener of nobody's", opens, ruleset.FullSocket(), ruleset.Goto(keepOut)),
 		ruleset.NewRule("a caller returns", opens, ruleset.AnySocket(), ruleset.Count(kernelIn), ruleset.Accept()),
 		ruleset.NewRule("5: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelIn), ruleset.Accept()),
 	}
 	rules = append(rules, icmpErrors()...)
-	return append(rules, drop)
+	return append(rules, ruleset.NewRule("6: everything else", ruleset.Goto(keepOut)))
 }
 
 // icmpErrors accepts the ICMP errors that flows need: unreachable (including fragmentation needed),
@@ -243,7 +242,7 @@ func createSets(p Policy) []ruleset.Set {
 		sets[i].Elements = elements[sets[i].Name]
 	}
 	sets = append(append([]ruleset.Set{ports}, sets...), denials.Sets()...)
-	return append(sets, flowSets(p)...)
+	return append(append(sets, flowSets(p)...), inbound.Sets()...)
 }
 
 func comparePorts(a, b Port) int {

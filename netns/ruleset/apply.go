@@ -113,7 +113,7 @@ func readContents(conn *Conn, t Table, found finding) (contents, error) {
 		}
 		c := contents{counts, map[string][]nftables.SetElement{}}
 		for _, s := range t.Sets {
-			if !s.Open || !found.sets[s.Name] {
+			if !s.Open || s.Fleeting || !found.sets[s.Name] {
 				continue
 			}
 			all, err := conn.GetSetElements(s.Handle(t.Name))

@@ -48,8 +48,11 @@ type Set struct {
 	Open bool
 	// Dynamic means that rules fill it; see [NewDynamicSet].
 	Dynamic bool
-	Timeout time.Duration // of an element that no packet updates; 0: none
-	Size    uint32        // the most elements; 0: no bound, or [DynamicSize] if rules fill it
+	// Fleeting means that elements are not carried over to a table that is made anew: they hold
+	// what the nftables library can't write.
+	Fleeting bool
+	Timeout  time.Duration // of an element that no packet updates; 0: none
+	Size     uint32        // the most elements; 0: no bound, or [DynamicSize] if rules fill it
 }
 
 // DynamicSize is the most elements of a set that rules fill and that has no other size. The kernel

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -15,9 +16,14 @@ import (
 // A Refusal counts the packets of a group that the host refused on their way to one destination.
 // They are the ambassador's: no other packets come that far. The destination's port is 0 for a
 // protocol without ports.
+//
+// An inbound one counts the packets that the host dropped on their way to the group. Its
+// Destination is the port alone.
 type Refusal struct {
 	Protocol    byte // unix.IPPROTO_TCP
 	Destination netip.AddrPort
+	Inbound     bool
+	Source      netip.Addr // of an inbound one; invalid: see [ruleset.Origin]
 	ruleset.Counter
 	Expires time.Duration // until the kernel forgets it, if no packet follows
 }
@@ -36,6 +42,34 @@ const (
 
 // refusals are the sets of refused packets by link and destination.
 var refusals = ruleset.Destinations{Set4: refused4, Set6: refused6, Ported: ported, From: nftables.TypeIFName, Size: mostRefusals, Timeout: refusalsStand}
+
+// inbound are the sets of packets that were dropped on their way to a group, by its link and their
+// source. They hold as many as those of refused packets, and are others: who sends to groups can't
+// hide what groups try.
+var inbound = ruleset.Origins{Name: "inbound", Ported: ported, Size: mostRefusals, Timeout: refusalsStand}
+
+const (
+	chainKeepOut = "keep_out"
+	recordIn     = "record_in"
+)
+
+// inboundChains drop what is sent to a group uninvited, and record it if it is for the group's own
+// address. What is for a group of hosts, such as mDNS, is no one's attempt to reach the group.
+func inboundChains(c Config) []ruleset.Chain {
+	v4, v6 := ruleset.Family(unix.NFPROTO_IPV4), ruleset.Family(unix.NFPROTO_IPV6)
+	record := []ruleset.Rule{ruleset.NewRule("", ruleset.Jump(ruleset.EnterOrigin))}
+	if c.Signals {
+		record = append(record, ruleset.NewRule("", ruleset.Signal(RefusedSignal))) // last, as in refuseRules
+	}
+	return append([]ruleset.Chain{
+		{Name: chainKeepOut, Rules: []ruleset.Rule{
+			ruleset.NewRule("", v4, ruleset.In(source4, ruleset.FieldOIFName, ruleset.FieldDest4), ruleset.Jump(recordIn)),
+			ruleset.NewRule("", v6, ruleset.In(source6, ruleset.FieldOIFName, ruleset.FieldDest6), ruleset.Jump(recordIn)),
+			ruleset.NewRule("", ruleset.Count(chainUninvited), ruleset.Drop()),
+		}},
+		{Name: recordIn, Rules: record},
+	}, inbound.Chains(ruleset.FieldOIFName)...)
+}
 
 // refuseRules add refused packets to the sets, count them and answer them.
 func refuseRules(c Config) []ruleset.Rule {
@@ -83,13 +117,13 @@ func (u *Uplink) ArmRefused(again bool) (refused map[string][]Refusal, signal ru
 }
 
 func (u *Uplink) readRefused(conn *ruleset.Conn, refused map[string][]Refusal) error {
-	return u.eachRefusal(conn, func(_ ruleset.Set, x ruleset.CountedElement) {
-		link := linkOf(x.Key)
-		refused[link] = append(refused[link], parseRefusal(x))
+	return u.eachRefusal(conn, func(_ ruleset.Set, key []byte, r Refusal) {
+		link := linkOf(key)
+		refused[link] = append(refused[link], r)
 	})
 }
 
-func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.CountedElement)) error {
+func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(set ruleset.Set, key []byte, r Refusal)) error {
 	for _, s := range refusals.Filled() {
 		found, err := ruleset.CountedElements(conn, u.config.Table, s)
 		if errors.Is(err, os.ErrNotExist) {
@@ -99,10 +133,14 @@ func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(ruleset.Set, ruleset.Co
 			return err
 		}
 		for _, x := range found {
-			do(s, x)
+			do(s, x.Key, parseRefusal(x))
 		}
 	}
-	return nil
+	return inbound.Read(conn, u.config.Table, func(s ruleset.Set, key []byte, o ruleset.Origin) {
+		do(s, key, Refusal{
+			Inbound: true, Source: o.Source, Protocol: o.Protocol, Destination: netip.AddrPortFrom(netip.Addr{}, o.Port), Counter: o.Counter, Expires: o.Expires,
+		})
+	})
 }
 
 func parseRefusal(x ruleset.CountedElement) Refusal {
@@ -115,14 +153,14 @@ func parseRefusal(x ruleset.CountedElement) Refusal {
 func (u *Uplink) forget(conn *ruleset.Conn, link string) error {
 	for tries := 10; ; tries-- { // not for ever: all callers share the lock
 		gone := map[string][]nftables.SetElement{}
-		if err := u.eachRefusal(conn, func(s ruleset.Set, x ruleset.CountedElement) {
-			if linkOf(x.Key) == link {
-				gone[s.Name] = append(gone[s.Name], nftables.SetElement{Key: x.Key})
+		if err := u.eachRefusal(conn, func(s ruleset.Set, key []byte, _ Refusal) {
+			if linkOf(key) == link {
+				gone[s.Name] = append(gone[s.Name], nftables.SetElement{Key: key})
 			}
 		}); err != nil || len(gone) == 0 {
 			return err
 		}
-		for _, s := range refusals.Filled() {
+		for _, s := range slices.Concat(refusals.Filled(), inbound.Counted()) {
 			if err := ruleset.DeleteElements(conn, s.Handle(u.config.Table), gone[s.Name]); err != nil {
 				return err
 			}

@@ -34,7 +34,7 @@ func (s *harness) refused(link string) []Refusal {
 
 func (s *harness) wantRefused(link string, want ...Refusal) {
 	s.t.Helper()
-	opts := gocmp.Options{gocmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmpopts.EquateEmpty()}
+	opts := gocmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty()}
 	if diff := gocmp.Diff(want, s.refused(link), opts); diff != "" {
 		s.t.Errorf("refused to %s (-want +got):\n%s", link, diff)
 	}

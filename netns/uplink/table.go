@@ -42,9 +42,8 @@ var allowed = ruleset.AllowSet{Port4: "allow_port4", Host4: "allow_host4", Port6
 // Packets to a group are judged at the end of their path, which forwarded packets share with those
 // of the host's own processes.
 //
-// Counters and sets are the table's shape. A table of another shape is made anew, without its
-// elements. So a rule that is added here counts with one of the counters there are: then a newer
-// daemon changes rules and chains in place.
+// A newer daemon adds sets, chains and rules in place. What changes the kind of a set that there
+// is, or the hook of a chain, makes the table anew, without what its sets have counted.
 func createTable(c Config, strangers Strangers) ruleset.Table {
 	base := func(t nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *ruleset.Base {
 		return &ruleset.Base{Type: t, Hook: hook, Priority: prio, Policy: nftables.ChainPolicyAccept}
@@ -65,6 +64,7 @@ func createTable(c Config, strangers Strangers) ruleset.Table {
 			{Name: refuse, Rules: refuseRules(c)},
 		}, strangers.chains(base(nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter))...),
 	}
+	t.Chains = append(t.Chains, inboundChains(c)...)
 	if c.Signals {
 		t.Quotas = []ruleset.Quota{ruleset.SignalQuota(RefusedSignal)}
 	}
@@ -94,7 +94,7 @@ func createSets() []ruleset.Set {
 	for i := range sets {
 		sets[i].Open = true
 	}
-	return append(sets, refusals.Sets()...)
+	return slices.Concat(sets, refusals.Sets(), inbound.Sets())
 }
 
 // Addresses that never leave a host (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3).
@@ -175,7 +175,7 @@ func toGroups() []ruleset.Rule {
 	for _, match := range [][]ruleset.Expr{ruleset.ICMPType(3, 3), ruleset.ICMPType(11, 12), ruleset.ICMPv6Type(1, 4)} {
 		rules = append(rules, ruleset.NewRule("errors about flows that were refused", match, ruleset.Accept()))
 	}
-	return append(rules, ruleset.NewRule("", ruleset.Count(chainUninvited), ruleset.Drop()))
+	return append(rules, ruleset.NewRule("", ruleset.Goto(chainKeepOut)))
 }
 
 // publishRules send published ports to their groups. They never rewrite a loopback address: a

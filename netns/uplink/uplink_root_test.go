@@ -129,7 +129,7 @@ func TestRootTableListsAsItsFile(t *testing.T) {
 // A newer daemon takes over the table of an older one with its entries and counts. No group has to
 // be entered again, so its published ports and its protection never pause.
 func TestRootOlderTableIsTakenOver(t *testing.T) {
-	for _, file := range []string{"testdata/host_older.nft", "testdata/host_older_links.nft"} {
+	for _, file := range []string{"testdata/host_older.nft", "testdata/host_older_links.nft", "testdata/host_older_inbound.nft"} {
 		t.Run(file, func(t *testing.T) { takeOver(t, file) })
 	}
 }

@@ -29,6 +29,21 @@ func othersEvent(name string, d host.Denial, others int) group.Event {
 	}
 }
 
+func inboundEvent(name string, d host.Denial) group.Event {
+	return group.Event{
+		Group: name, Kind: group.EventDeniedIn, Denial: &d,
+		Text: fmt.Sprintf("%s from %s to %s", packets(d.Packets), d.Source, d.DestinationText()),
+	}
+}
+
+// otherSourcesEvent returns an event for the inbound denials of several sources. d has their sum.
+func otherSourcesEvent(name string, d host.Denial) group.Event {
+	return group.Event{
+		Group: name, Kind: group.EventDeniedIn, Denial: &d,
+		Text: "and " + strings.Replace(packets(d.Packets), " ", " more ", 1) + " from other sources",
+	}
+}
+
 func quotaEvent(name string, level int, used, quota uint64) group.Event {
 	text := fmt.Sprintf("the quota of %s is spent: nothing goes in or out any more", spec.FormatSize(int64(quota)))
 	if level < quotaSpent {

@@ -82,7 +82,7 @@ func (p *pendingDenial) report(at time.Time) host.Denial {
 }
 
 func compareFlows(a, b host.Denial) int {
-	return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
+	return cmp.Or(cmp.Compare(a.Container, b.Container), a.Source.Compare(b.Source), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
 }
 
 // mergeFlows sorts denials and adds up those of one flow. A container that was created again has a
@@ -108,8 +108,8 @@ func mergeFlows(denials []host.Denial) []host.Denial {
 func restoreNames(before []pendingDenial, now []host.Denial) []host.Denial {
 	var names map[int]string // nil in most cases
 	for i, d := range now {
-		if d.Container != "" {
-			break // those without a container come first
+		if d.Container != "" || d.Source.IsValid() {
+			break // those without a container come first; inbound ones have none
 		}
 		if name := earlierName(before, now, d); name != "" {
 			if names == nil {
@@ -168,6 +168,23 @@ func deniedEvents(name string, denials []host.Denial, maxEvents int) []group.Eve
 			rest, others = rest[1:], others+1
 		}
 		events = append(events, othersEvent(name, sum, others))
+	}
+	return events
+}
+
+// inboundEvents returns an event for each of the first denials that have a source, and one for the
+// rest.
+func inboundEvents(name string, denials []host.Denial, maxEvents int) (events []group.Event) {
+	var rest host.Denial
+	for _, d := range denials {
+		if d.Source.IsValid() && len(events) < maxEvents {
+			events = append(events, inboundEvent(name, d))
+			continue
+		}
+		rest.Packets, rest.Bytes = rest.Packets+d.Packets, rest.Bytes+d.Bytes
+	}
+	if rest.Packets > 0 {
+		events = append(events, otherSourcesEvent(name, rest))
 	}
 	return events
 }

@@ -64,12 +64,14 @@ type Poller struct {
 // A snapshot has the last counts of one group.
 type snapshot struct {
 	Denials []pendingDenial `json:"denials,omitempty"`
+	Inbound []pendingDenial `json:"inbound,omitempty"`
 	Level   int             `json:"level,omitempty"`  // the quotaLevel that was reported last
 	Events  []group.Event   `json:"events,omitempty"` // of this snapshot
 
 	schedule
 	failing    bool          // the last poll failed, and this was logged
-	unreported []host.Denial // what Events reports of denials
+	unreported []host.Denial // what Events reports of Denials
+	dropped    []host.Denial // what Events reports of Inbound
 }
 
 // New validates and starts nothing.
@@ -163,9 +165,10 @@ func (p *Poller) poll() {
 
 func (p *Poller) forget(group string) {
 	_, unreported, _ := updatePending(p.snapshots[group].Denials, nil, p.config.Now())
+	_, inbound, _ := updatePending(p.snapshots[group].Inbound, nil, p.config.Now())
 	delete(p.snapshots, group)
 	p.totals.forget(group)
-	err := p.config.Journal.Record(deniedEvents(group, unreported, p.config.MaxEvents)...)
+	err := p.config.Journal.Record(append(deniedEvents(group, unreported, p.config.MaxEvents), inboundEvents(group, inbound, p.config.MaxEvents)...)...)
 	if err := errors.Join(err, disk.Remove(p.config.Layout.DenialsPath(group))); err != nil {
 		p.config.Log.Warn("remove the last counts of a group: "+err.Error(), "group", group)
 	}
@@ -200,13 +203,14 @@ func (p *Poller) pollGroup(group string, counts host.DoorCounts) {
 		return
 	}
 	p.totals.add(group, before.Denials, now.Denials, now.unreported)
+	p.totals.addInbound(group, before.Inbound, now.Inbound, now.dropped)
 	switch {
-	case !counts.Told || before.told || dropped || len(now.unreported) > 0:
+	case !counts.Told || before.told || dropped || len(now.unreported)+len(now.dropped) > 0:
 		now.readAgain(p.config.Interval)
 	default:
 		now.readLater(group, p.config.Interval, counts.Expires, now.owedIn(p.config.Now()))
 	}
-	now.Events, now.unreported = nil, nil
+	now.Events, now.unreported, now.dropped = nil, nil, nil
 	p.snapshots[group] = &now
 }
 
@@ -220,7 +224,10 @@ func (p *Poller) takeSnapshot(group string, before snapshot, counts host.DoorCou
 	}
 	at := p.config.Now()
 	now.Denials, now.unreported, dropped = updatePending(before.Denials, counts.Denials, at)
-	now.Events = deniedEvents(group, now.unreported, p.config.MaxEvents)
+	var ended bool
+	now.Inbound, now.dropped, ended = updatePending(before.Inbound, counts.Inbound, at)
+	dropped = dropped || ended
+	now.Events = append(deniedEvents(group, now.unreported, p.config.MaxEvents), inboundEvents(group, now.dropped, p.config.MaxEvents)...)
 	now.Level = quotaLevel(counts.Used, counts.Quota)
 	if now.Level > before.Level {
 		now.Events = append(now.Events, quotaEvent(group, now.Level, counts.Used, counts.Quota))

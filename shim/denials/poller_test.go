@@ -154,6 +154,43 @@ func TestPollerAddsUpAFlood(t *testing.T) {
 	})
 }
 
+// What is dropped on its way in has events of its own kind. A flood of sources is added up, and one
+// daemon goes on where another has ended.
+func TestPollerRecordsWhatIsKeptOut(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		from := func(source string) host.Denial {
+			return host.Denial{Source: netip.MustParseAddr(source), Protocol: "tcp", Destination: netip.MustParseAddrPort("10.209.0.1:5432"), Bytes: 60}
+		}
+		h.doors.Refuse("shop", webToBank, 1)
+		h.doors.KeepOut("shop", from("192.0.2.7"), 2)
+		h.wantEvents("shop.web: 1 packet to 192.0.2.1:443/tcp", "shop: 2 packets from 192.0.2.7 to 10.209.0.1:5432/tcp")
+		h.wantEvents()
+		h.stop()
+		h.doors.KeepOut("shop", from("192.0.2.7"), 1)
+		h.reopen()
+		h.start()
+		h.wantEvents("shop: 1 packet from 192.0.2.7 to 10.209.0.1:5432/tcp")
+		for i := range 100 {
+			h.doors.KeepOut("job", from(fmt.Sprint("198.51.100.", i)), uint64(200-i))
+		}
+		h.doors.KeepOut("job", host.Denial{Bytes: 60}, 1000)
+		h.wantEvents("job: 200 packets from 198.51.100.0 to 10.209.0.1:5432/tcp", "job: 199 packets from 198.51.100.1 to 10.209.0.1:5432/tcp",
+			"job: 198 packets from 198.51.100.2 to 10.209.0.1:5432/tcp", "job: and 15453 more packets from other sources")
+		if diff := cmp.Diff(map[string]uint64{"shop": 1, "job": 16050}, h.poller.DeniedInbound()); diff != "" {
+			t.Errorf("since the daemon started (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(map[string]map[string]uint64{}, h.poller.Denied()); diff != "" {
+			t.Errorf("of containers (-want +got):\n%s", diff)
+		}
+		for name, want := range map[string]bool{"denials.jsonl": false, "inbound.jsonl": true} {
+			lines, err := os.ReadFile(h.path(name))
+			if got := strings.Contains(string(lines), "198.51.100.2"); err != nil || got != want {
+				t.Errorf("%s has an inbound denial: %v, %v; want %v", name, got, err, want)
+			}
+		}
+	})
+}
+
 func TestPollerReportsQuotas(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		const mib = 1 << 20

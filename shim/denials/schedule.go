@@ -57,13 +57,15 @@ var seed = maphash.MakeSeed()
 // owedIn returns the time until counted packets that no event has are to be reported. It is 0 if
 // there are none.
 func (s *snapshot) owedIn(at time.Time) (first time.Duration) {
-	for i := range s.Denials {
-		p := &s.Denials[i]
-		if p.UnreportedPackets == 0 {
-			continue
-		}
-		if in := max(p.ReportedAt.Add(p.Wait).Sub(at), 1); first == 0 || in < first {
-			first = in
+	for _, pending := range [][]pendingDenial{s.Denials, s.Inbound} {
+		for i := range pending {
+			p := &pending[i]
+			if p.UnreportedPackets == 0 {
+				continue
+			}
+			if in := max(p.ReportedAt.Add(p.Wait).Sub(at), 1); first == 0 || in < first {
+				first = in
+			}
 		}
 	}
 	return first

@@ -12,6 +12,7 @@ type EventKind string
 
 const (
 	EventDenied    EventKind = "denied"    // packets of a container were denied
+	EventDeniedIn  EventKind = "denied_in" // packets from outside were dropped on their way to the group
 	EventDrift     EventKind = "drift"     // others changed a group's isolation; repaired
 	EventQuota     EventKind = "quota"     // most or all of an ambassador's quota is used up
 	EventState     EventKind = "state"     // a group entered a state
@@ -32,7 +33,7 @@ const (
 
 // EventKinds lists every kind.
 var EventKinds = []EventKind{
-	EventDenied, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventPreStop, EventForward, EventMended, EventOutput, EventImage, EventRun, EventSchedule,
+	EventDenied, EventDeniedIn, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventPreStop, EventForward, EventMended, EventOutput, EventImage, EventRun, EventSchedule,
 }
 
 // An Event is something that happened to a group, or to the host if Group is empty. Its JSON is a
@@ -44,7 +45,8 @@ type Event struct {
 	Kind      EventKind `json:"kind"`
 	Text      string    `json:"text"` // one line
 
-	// Denial is set for EventDenied. It counts the packets that no earlier event has counted.
+	// Denial is set for EventDenied and EventDeniedIn. It counts the packets that no earlier event
+	// has counted.
 	Denial *host.Denial `json:"denial,omitempty"`
 	// Others is the number of further destinations in one event. If it is not zero, Denial counts
 	// the packets to all of them, and names none.

@@ -11,9 +11,15 @@ import (
 // A Denial counts the packets of one container of a group that were denied on their way to one
 // destination. The kernel keeps the count until none was denied there for an hour, or until the
 // group's rules are created anew.
+//
+// An inbound denial counts the packets from one source outside that were dropped on their way to
+// the group. It has no container, and its Destination is the group's own address.
 type Denial struct {
-	Container   string         `json:"container"` // empty: it was gone before it could be named
-	Protocol    string         `json:"protocol"`  // "tcp", "udp", "icmp", "ipv6-icmp"; else the protocol's number
+	Container string `json:"container"` // empty: it was gone before it could be named
+	// Source is of an inbound denial. An invalid one stands for all sources that are not counted
+	// one by one.
+	Source      netip.Addr     `json:"source,omitzero"`
+	Protocol    string         `json:"protocol"` // "tcp", "udp", "icmp", "ipv6-icmp"; else the protocol's number
 	Destination netip.AddrPort `json:"destination"`
 	Packets     uint64         `json:"packets"`
 	Bytes       uint64         `json:"bytes"`
@@ -22,6 +28,7 @@ type Denial struct {
 // DoorCounts hold the counts of the kernel at the door of one group.
 type DoorCounts struct {
 	Denials     []Denial
+	Inbound     []Denial
 	Used, Quota uint64 // bytes that have passed the ambassador; a Quota of 0 means that it has none
 	// Told means that the host reports when the counts change, but for those that it forgets. So
 	// they need not be read before.
@@ -49,7 +56,8 @@ func HostPort(to netip.AddrPort) string {
 	return net.JoinHostPort(to.Addr().String(), strconv.Itoa(int(to.Port())))
 }
 
-// Flow returns the denial without its counts: the container, the protocol and the destination.
+// Flow returns the denial without its counts: the container, the source, the protocol and the
+// destination.
 func (d Denial) Flow() Denial {
 	d.Packets, d.Bytes = 0, 0
 	return d

@@ -12,6 +12,7 @@ import (
 // A door has what the kernel counted at a group's door.
 type door struct {
 	denials     []host.Denial
+	inbound     []host.Denial
 	last        map[host.Denial]time.Time // by flow: of its last packet
 	used, quota uint64
 	armed       bool // the next change is told
@@ -64,6 +65,22 @@ func (h *Host) Refuse(group string, d host.Denial, n uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.refuse(group, d, n)
+	h.tell(group)
+}
+
+// KeepOut counts n packets like d that were dropped on their way in. d.Bytes is the size of one.
+// They are never forgotten.
+func (h *Host) KeepOut(group string, d host.Denial, n uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	door := h.door(group)
+	i := slices.IndexFunc(door.inbound, func(x host.Denial) bool { return x.Flow() == d.Flow() })
+	if i < 0 {
+		i = len(door.inbound)
+		door.inbound = append(door.inbound, d.Flow())
+	}
+	door.inbound[i].Packets += n
+	door.inbound[i].Bytes += n * d.Bytes
 	h.tell(group)
 }
 
@@ -138,10 +155,11 @@ func (h *Host) Counts(groups []string) []host.DoorCounts {
 		out[i].Told = h.woken != nil
 		door := h.door(group)
 		door.armed, out[i].Expires = out[i].Told, door.expire(h.now())
-		if door.quota == 0 && len(door.denials) == 0 {
+		if door.quota == 0 && len(door.denials)+len(door.inbound) == 0 {
 			out[i].Err = fmt.Errorf("door of %s: %w", group, fs.ErrNotExist)
 		} else {
 			out[i].Denials, out[i].Used, out[i].Quota = slices.Clone(door.denials), door.used, door.quota
+			out[i].Inbound = slices.Clone(door.inbound)
 		}
 	}
 	return out

@@ -33,7 +33,7 @@ func (j *Journal) open(q group.EventQuery) (sources, *follower, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var past sources
-	for _, f := range []*eventFile{j.denials, j.others} {
+	for _, f := range j.files() {
 		r, err := f.newReader()
 		if err != nil {
 			return nil, nil, errors.Join(err, past.close())

@@ -25,7 +25,7 @@ import (
 type Config struct {
 	Layout      layout.Layout    // required: its StateDir
 	Now         func() time.Time // optional: nil means time.Now
-	MaxFileSize int64            // optional: bytes of each of the four files; 0 means 1 MiB
+	MaxFileSize int64            // optional: bytes of each of the six files; 0 means 1 MiB
 	// Recorded is called with each event that was written, in their order. Others who record wait
 	// for it. Optional.
 	Recorded func(group.Event)
@@ -34,6 +34,8 @@ type Config struct {
 // A Journal keeps events as lines of JSON:
 //
 //	StateDir/events/denials.jsonl, denials.old.jsonl  refused packets
+//	StateDir/events/inbound.jsonl, inbound.old.jsonl  packets dropped on their way in. Their
+//	                                                  senders do not push out denials
 //	StateDir/events/others.jsonl, others.old.jsonl    all other events, so that a flood of denials
 //	                                                  does not push them out
 //
@@ -44,6 +46,7 @@ type Journal struct {
 
 	mu        sync.Mutex
 	denials   *eventFile
+	inbound   *eventFile
 	others    *eventFile
 	followers map[*follower]struct{}
 }
@@ -60,18 +63,20 @@ func Open(c Config) (*Journal, error) {
 	if err := makeFolder(dir); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	denials, err := openEventFile(filepath.Join(dir, "denials"), c.MaxFileSize)
-	if err != nil {
-		return nil, fmt.Errorf("open the journal: %w", err)
-	}
-	others, err := openEventFile(filepath.Join(dir, "others"), c.MaxFileSize)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), denials.close())
-	}
 	if c.Recorded == nil {
 		c.Recorded = func(group.Event) {}
 	}
-	return &Journal{now: c.Now, recorded: c.Recorded, denials: denials, others: others, followers: map[*follower]struct{}{}}, nil
+	j := &Journal{now: c.Now, recorded: c.Recorded, followers: map[*follower]struct{}{}}
+	for _, f := range []struct {
+		name string
+		file **eventFile
+	}{{"denials", &j.denials}, {"inbound", &j.inbound}, {"others", &j.others}} {
+		var err error
+		if *f.file, err = openEventFile(filepath.Join(dir, f.name), c.MaxFileSize); err != nil {
+			return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.closeFiles())
+		}
+	}
+	return j, nil
 }
 
 // makeFolder makes the folder of the journal. What stands in its place is set aside.
@@ -91,7 +96,25 @@ func (j *Journal) Close() error {
 	for f := range j.followers {
 		j.cutOff(f, errClosed)
 	}
-	return errors.Join(j.denials.close(), j.others.close())
+	return j.closeFiles()
+}
+
+// files returns the files that are open: all of them, unless [Open] fails.
+func (j *Journal) files() (open []*eventFile) {
+	for _, f := range []*eventFile{j.denials, j.inbound, j.others} {
+		if f != nil && f.file != nil {
+			open = append(open, f)
+		}
+	}
+	return open
+}
+
+func (j *Journal) closeFiles() error {
+	var errs []error
+	for _, f := range j.files() {
+		errs = append(errs, f.close())
+	}
+	return errors.Join(errs...)
 }
 
 // maxText keeps each line far below maxLine.
@@ -103,7 +126,7 @@ func (j *Journal) Record(events ...group.Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := j.now()
-	var denials, others []byte
+	var denials, inbound, others []byte
 	for i := range events {
 		e := &events[i]
 		if e.Time.IsZero() {
@@ -118,12 +141,15 @@ func (j *Journal) Record(events ...group.Event) error {
 			return fmt.Errorf("record an event: %w", err)
 		}
 		to := &others
-		if e.Kind == group.EventDenied {
+		switch e.Kind {
+		case group.EventDenied:
 			to = &denials
+		case group.EventDeniedIn:
+			to = &inbound
 		}
 		*to = append(append(*to, line...), '\n')
 	}
-	if err := errors.Join(j.denials.append(denials), j.others.append(others)); err != nil {
+	if err := errors.Join(j.denials.append(denials), j.inbound.append(inbound), j.others.append(others)); err != nil {
 		return fmt.Errorf("record an event: %w", err)
 	}
 	for _, e := range events {

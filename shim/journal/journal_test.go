@@ -252,7 +252,7 @@ func TestJournalWithDamagedFiles(t *testing.T) {
 		"newer":  func(path string) error { return os.WriteFile(path, []byte(`{"kind":"odd","version":9}`), 0o600) },
 	}
 	for what, damage := range damages {
-		for _, name := range []string{"denials.jsonl", "denials.old.jsonl", "others.jsonl", "others.old.jsonl", ""} {
+		for _, name := range []string{"denials.jsonl", "denials.old.jsonl", "inbound.jsonl", "others.jsonl", "others.old.jsonl", ""} {
 			for _, running := range []bool{false, true} {
 				if name == "" && what != "missing" {
 					continue

@@ -64,6 +64,7 @@ var (
 	groupTrial      = ofGroup("trial", "Whether a new generation still has to become ready in time.")
 	reconciliations = ofGroup("reconciliations_total", "How often the daemon has looked at the group and done what was to do, since it started.")
 	failures        = ofGroup("reconciliation_failures_total", "How often that failed, since the daemon started.")
+	deniedInbound   = ofGroup("denied_inbound_packets_total", "Packets that were dropped on their way to the group, by its rules or the host's, since the daemon started.")
 	repairs         = ofGroup("repairs_total", "How often the daemon put back what others had changed, since it started.")
 )
 

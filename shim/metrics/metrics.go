@@ -51,6 +51,9 @@ type Config struct {
 	// Denied returns the packets that were denied since the daemon started, by group and container.
 	// The caller may change it. Required.
 	Denied func() map[string]map[string]uint64
+	// DeniedInbound returns the packets that were dropped on their way to groups since the daemon
+	// started, by group. Required.
+	DeniedInbound func() map[string]uint64
 	// Route reports whether the host has a route to addresses that are not its own. Required.
 	Route func(ipv6 bool) (bool, error)
 	// Unwritten returns how many files of the state are not on disk yet. Required.
@@ -75,7 +78,7 @@ var _ prometheus.Collector = (*Collector)(nil)
 
 // New reads nothing.
 func New(c Config) (*Collector, error) {
-	if c.Keeper == nil || c.Door == nil || c.Usage == nil || c.Output == nil || c.Denied == nil || c.Route == nil || c.Unwritten == nil || c.Events == nil {
+	if c.Keeper == nil || c.Door == nil || c.Usage == nil || c.Output == nil || c.Denied == nil || c.DeniedInbound == nil || c.Route == nil || c.Unwritten == nil || c.Events == nil {
 		return nil, errors.New("metrics: a configuration lacks something required")
 	}
 	if c.Log == nil {

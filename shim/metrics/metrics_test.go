@@ -121,6 +121,8 @@ func (f *fake) output(_, container string) (printed, stored uint64, ok bool) {
 	return 1 << 40, 50 << 20, container == "web"
 }
 
+func (f *fake) deniedInbound() map[string]uint64 { return map[string]uint64{"checkout": 7} }
+
 func (f *fake) denied() map[string]map[string]uint64 {
 	return map[string]map[string]uint64{"shop": {"web": 15, "": 1}, "gone": {"x": 1}}
 }
@@ -134,7 +136,7 @@ func newCollector(t *testing.T, f *fake, change ...func(*metrics.Config)) *metri
 	events.Record(group.Event{Kind: group.EventDenied})
 	events.Lost(2)
 	config := metrics.Config{
-		Version: "v1.2.3", Keeper: f, Door: f, Usage: f.usage, Output: f.output, Denied: f.denied, Route: f.route, Unwritten: func() int { return 1 }, Events: events,
+		Version: "v1.2.3", Keeper: f, Door: f, Usage: f.usage, Output: f.output, Denied: f.denied, DeniedInbound: f.deniedInbound, Route: f.route, Unwritten: func() int { return 1 }, Events: events,
 	}
 	for _, do := range change {
 		do(&config)

@@ -26,9 +26,10 @@ func (c *Collector) readGroups(_ context.Context, s *scrape) error {
 	for _, state := range group.States {
 		s.add(gauge(groupsByState, byState[state], string(state)))
 	}
-	counts, denied := c.config.Keeper.Counts(), c.config.Denied()
+	counts, denied, inbound := c.config.Keeper.Counts(), c.config.Denied(), c.config.DeniedInbound()
 	for _, g := range groups {
 		addGroup(s, g, counts[g.Name])
+		s.add(counter(deniedInbound, inbound[g.Name], g.Name))
 		packets := denied[g.Name]
 		for _, x := range g.Containers {
 			addContainer(s, g.Name, x)

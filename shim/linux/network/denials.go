@@ -2,6 +2,7 @@ package network
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/ruleset"
 	"github.com/sallyport/sallyport/netns/uplink"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
@@ -25,7 +27,8 @@ const maxNames = 4096
 
 // Counts implements [denials.Door]. The kernel remembers a destination until an hour after its last
 // packet, and 1024 of each family. Packets that the host's rules refused, and not those of the
-// namespace, count for the ambassador.
+// namespace, count for the ambassador. What another group's ambassador was refused on its way to
+// the group is inbound for this one.
 func (n *Network) Counts(groups []string) []host.DoorCounts {
 	out := make([]host.DoorCounts, len(groups))
 	if len(groups) == 0 {
@@ -59,15 +62,21 @@ func (n *Network) doorCounts(group string, refused []uplink.Refusal) (c host.Doo
 	n.recordNames(group)
 	ambassador := n.ambassadorCgroup(group)
 	for _, x := range refused {
+		if x.Inbound {
+			found.Inbound = append(found.Inbound, ruleset.Origin{Source: x.Source, Protocol: x.Protocol, Port: x.Destination.Port(), Counter: x.Counter, Expires: x.Expires})
+			continue
+		}
 		found.Denials = append(found.Denials, egress.Denial{Cgroup: ambassador, Protocol: x.Protocol, Destination: x.Destination, Counter: x.Counter, Expires: x.Expires})
 	}
 	for _, x := range found.Denials {
-		if c.Expires == 0 || x.Expires != 0 && x.Expires < c.Expires {
-			c.Expires = x.Expires
-		}
+		c.Expires = sooner(c.Expires, x.Expires)
+	}
+	for _, x := range found.Inbound {
+		c.Expires = sooner(c.Expires, x.Expires)
 	}
 	c.Denials = n.withNames(group, found.Denials)
-	return c, nil
+	c.Inbound, err = n.inbound(group, found.Inbound)
+	return c, err
 }
 
 // Denials returns what the containers of one group were refused, by container, protocol and
@@ -120,11 +129,7 @@ func (n *Network) withNames(group string, found []egress.Denial) []host.Denial {
 		total.Bytes += x.Bytes
 		sum[d] = total
 	}
-	out := make([]host.Denial, 0, len(sum))
-	for _, d := range sum {
-		out = append(out, d)
-	}
-	slices.SortFunc(out, func(a, b host.Denial) int {
+	out := slices.SortedFunc(maps.Values(sum), func(a, b host.Denial) int {
 		return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
 	})
 	if len(names) > maxNames {

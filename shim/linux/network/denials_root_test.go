@@ -41,7 +41,18 @@ func (h *harness) expectDenials(want ...host.Denial) {
 
 func (h *harness) expectDenialsIn(n *Network, want ...host.Denial) {
 	h.t.Helper()
-	got, err := n.Denials(h.group.Name)
+	h.compareDenials(n, h.group.Name, want...)
+}
+
+// expectDenialsOf is [harness.expectDenials] for another group.
+func (h *harness) expectDenialsOf(group string, want ...host.Denial) {
+	h.t.Helper()
+	h.compareDenials(h.net, group, want...)
+}
+
+func (h *harness) compareDenials(n *Network, group string, want ...host.Denial) {
+	h.t.Helper()
+	got, err := n.Denials(group)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -50,7 +61,7 @@ func (h *harness) expectDenialsIn(n *Network, want ...host.Denial) {
 			h.t.Errorf("%d bytes in %d packets to %s", d.Bytes, d.Packets, d.Destination)
 		}
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(host.Denial{}, "Bytes"), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(host.Denial{}, "Bytes"), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); diff != "" {
 		h.t.Errorf("denials (-want +got):\n%s", diff)
 	}
 }

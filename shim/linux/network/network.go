@@ -101,10 +101,13 @@ func New(c Config) (*Network, error) {
 		signals: signals{armEvery: armEvery},
 	}
 	// The uplink may be replaced.
-	n.refused = func() (map[string][]uplink.Refusal, error) { return n.uplink.Refused() }
+	n.refused = func() (map[string][]uplink.Refusal, error) {
+		refused, err := n.uplink.Refused()
+		return refused, errors.Join(err, n.betweenGroups(refused))
+	}
 	n.arm = func(again bool) (r refusedByHost, err error) {
 		r.byLink, r.signal, err = n.uplink.ArmRefused(again)
-		return r, err
+		return r, errors.Join(err, n.betweenGroups(r.byLink))
 	}
 	return n, nil
 }

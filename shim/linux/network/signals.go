@@ -145,7 +145,7 @@ func (n *Network) RefusedByHost(groups []string) (changed []string, told bool, e
 			found[link] = append(found[link], seenRefusal{r, until})
 		}
 		slices.SortFunc(found[link], func(a, b seenRefusal) int {
-			return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
+			return cmp.Or(a.Source.Compare(b.Source), cmp.Compare(a.Protocol, b.Protocol), a.Destination.Compare(b.Destination))
 		})
 	}
 	n.signals.mu.Lock()
