@@ -26,7 +26,8 @@ type heldPipes struct {
 	paths  map[string]string // by pipe
 }
 
-// find returns the shim's descriptors of two pipes. One is empty if the shim doesn't have that pipe.
+// find returns the descriptors of two pipes in a shim. One is empty if the shim doesn't have that
+// pipe.
 func (s *shimPipes) find(shim int, pipes [2]string) (held [2]string, err error) {
 	asked := time.Now()
 	h := s.of(shim, asked)
