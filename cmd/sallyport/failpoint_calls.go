@@ -13,8 +13,8 @@ import (
 )
 
 // watch returns config with f in it. Besides the steps, these are points: each change of the
-// store's files, and the calls "retain", "release", "probe", "discard", "retire", "remove image"
-// and "collect images".
+// store's files, and the calls "retain", "release", "probe", "discard", "retire", "remove image",
+// "collect images" and "load images".
 func (f *failpoint) watch(config keeper.Config) keeper.Config {
 	if f == nil {
 		return config
@@ -84,14 +84,20 @@ type failpointImageStore struct {
 	failpoint *failpoint
 }
 
-func (s failpointImageStore) RemoveImage(ctx context.Context, digest string, unless func() bool) (bool, error) {
+func (s failpointImageStore) RemoveImage(ctx context.Context, digest string, names []string, unless func() bool) (bool, error) {
 	s.failpoint.begin("remove image")
 	defer s.failpoint.end("remove image")
-	return s.ImageStore.RemoveImage(ctx, digest, unless)
+	return s.ImageStore.RemoveImage(ctx, digest, names, unless)
 }
 
 func (s failpointImageStore) CollectImages(ctx context.Context) error {
 	s.failpoint.begin("collect images")
 	defer s.failpoint.end("collect images")
 	return s.ImageStore.CollectImages(ctx)
+}
+
+func (s failpointImageStore) LoadImages(ctx context.Context, req host.LoadRequest) (host.LoadedImages, error) {
+	s.failpoint.begin("load images")
+	defer s.failpoint.end("load images")
+	return s.ImageStore.LoadImages(ctx, req)
 }

@@ -37,7 +37,7 @@ func TestHangingDaemon(t *testing.T) {
 	want := "sallyport: error: the daemon at " + socket + " has not answered within 20ms\nsallyport: hint: see its log, " +
 		"with \"journalctl -u sallyport\" where it is a service; if it hangs, restart it: the groups run on meanwhile\n"
 	lines := []string{
-		"ps", "status web", "logs web", "logs web.app", "logs -f web.app", "events", "events -f", "denials", "denials -f", "df", "df web", "images", "images prune", "pull web", "login -u bob --password-stdin registry.example", "logout registry.example", "exec web -- true", "signal web HUP", "port-forward web 0:80", "cp web:/x .", "cp FILE web:/x",
+		"ps", "status web", "logs web", "logs web.app", "logs -f web.app", "events", "events -f", "denials", "denials -f", "df", "df web", "images", "images prune", "images rm web:1", "images load FILE", "pull web", "login -u bob --password-stdin registry.example", "logout registry.example", "exec web -- true", "signal web HUP", "port-forward web 0:80", "cp web:/x .", "cp FILE web:/x",
 		"restart web", "stop web", "start web", "history web", "history web --file 1", "rollback web", "wait web",
 		"run FILE", "run -d FILE", "run ls",
 		"diff web",

@@ -13,22 +13,57 @@ import (
 )
 
 type imagesVerb struct {
-	Action string `arg:"" optional:"" enum:"ls,prune" default:"ls" help:"ls lists the images and who uses them. prune removes those that no group uses (default ls)."`
-	DryRun bool   `help:"With prune: show what would be removed, and remove nothing."`
-	ByHand bool   `help:"With prune: remove also what others have brought to the host and no group has used yet."`
-	JSON   bool   `name:"json" help:"Print JSON."`
+	Action string   `arg:"" optional:"" enum:"ls,pull,load,rm,prune" default:"ls" help:"ls lists the images and who uses them. pull asks a registry for images. load takes them from archives. rm removes the named ones. prune removes those that no group uses (default ls)."`
+	What   []string `arg:"" optional:"" name:"image|file" help:"For pull and rm: images. For load: archives of docker save, OCI archives or folders; - is standard input, and FILE:NAME one image of several."`
+	Name   string   `placeholder:"NAME" help:"With load: the name for the only image, such as app:1. Default: the names in the archive."`
+	DryRun bool     `help:"With prune: show what would be removed, and remove nothing."`
+	ByHand bool     `help:"With prune: remove also what others have brought to the host and no group has used yet."`
+	JSON   bool     `name:"json" help:"Print JSON."`
+}
+
+// check refuses arguments that are another action's.
+func (v *imagesVerb) check() error {
+	advice := `run "sallyport images --help"`
+	switch {
+	case v.Action != "prune" && (v.DryRun || v.ByHand):
+		return usage(fmt.Errorf("--dry-run and --by-hand are for prune"), advice)
+	case v.Action != "load" && v.Name != "":
+		return usage(fmt.Errorf("--name is for load"), advice)
+	case (v.Action == "ls" || v.Action == "prune") && len(v.What) > 0:
+		return usage(fmt.Errorf("%s takes no images", v.Action), advice)
+	case v.Action == "load" && len(v.What) == 0:
+		return usage(fmt.Errorf("load takes archives"), "name one, or - for standard input")
+	case v.Action != "ls" && v.Action != "prune" && len(v.What) == 0:
+		return usage(fmt.Errorf("%s takes images", v.Action), `"sallyport images" lists them`)
+	case v.Name != "" && len(v.What) > 1:
+		return usage(fmt.Errorf("--name names one image, and there are %d archives", len(v.What)), "give each archive to a command of its own")
+	}
+	return nil
 }
 
 func (v *imagesVerb) Run(ctx context.Context, ui *ui, in *instance) error {
-	if v.Action == "ls" && (v.DryRun || v.ByHand) {
-		return usage(fmt.Errorf("--dry-run and --by-hand are for prune"), `run "sallyport images --help"`)
+	if err := v.check(); err != nil {
+		return err
 	}
 	client, err := in.client(ctx)
 	if err != nil {
 		return err
 	}
-	if v.Action == "prune" {
-		return v.prune(ctx, ui, client)
+	switch v.Action {
+	case "pull":
+		return v.pull(ctx, ui, client)
+	case "load":
+		return v.load(ctx, ui, client)
+	case "rm":
+		return v.remove(ui, "removed", func(each func(host.ImageRemoval)) error { return client.RemoveImages(ctx, v.What, each) })
+	case "prune":
+		done := "removed"
+		if v.DryRun {
+			done = "would remove"
+		}
+		return v.remove(ui, done, func(each func(host.ImageRemoval)) error {
+			return client.PruneImages(ctx, api.PruneRequest{DryRun: v.DryRun, ByHand: v.ByHand}, each)
+		})
 	}
 	found, err := client.Images(ctx)
 	if err != nil {
@@ -59,15 +94,11 @@ func writeImages(w io.Writer, found host.Images) error {
 	return t.writeTo(w)
 }
 
-// prune prints each image when it is removed.
-func (v *imagesVerb) prune(ctx context.Context, ui *ui, client *api.Client) error {
+// remove prints each image when it is removed.
+func (v *imagesVerb) remove(ui *ui, done string, remove func(each func(host.ImageRemoval)) error) error {
 	removals := []host.ImageRemoval{}
 	var freed uint64
-	done := "removed"
-	if v.DryRun {
-		done = "would remove"
-	}
-	err := client.PruneImages(ctx, api.PruneRequest{DryRun: v.DryRun, ByHand: v.ByHand}, func(r host.ImageRemoval) {
+	err := remove(func(r host.ImageRemoval) {
 		removals = append(removals, r)
 		freed += r.Frees
 		if !v.JSON {

@@ -148,7 +148,7 @@ func TestCompletions(t *testing.T) {
 		{"daemon --shim ", []string{"group", "host"}},
 		{"--root ", []string{"folder"}},
 		{"status ", []string{"shop"}},
-		{"images ", []string{"ls", "prune"}},
+		{"images ", []string{"load", "ls", "prune", "pull", "rm"}},
 		{"--root /x status ", []string{"shop"}},
 		{"validate ", []string{"a.hcl", "b.hcl", "folder"}},
 		{"rm ", []string{"a.hcl", "b.hcl", "folder", "shop"}},

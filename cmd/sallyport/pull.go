@@ -60,6 +60,24 @@ func (v *pullVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return err
 }
 
+// pull is the verb pull for images alone. So a name without a tag is no group, and means "latest".
+func (v *imagesVerb) pull(ctx context.Context, ui *ui, client *api.Client) (err error) {
+	all := []pulled{}
+	for _, ref := range v.What {
+		var done pulled
+		if done.Image, err = (&pullVerb{JSON: v.JSON}).image(ctx, ui, client, ref); err != nil {
+			break
+		}
+		all = append(all, done)
+	}
+	if v.JSON {
+		if failed := ui.json(all); err == nil {
+			err = failed
+		}
+	}
+	return err
+}
+
 func (v *pullVerb) group(ctx context.Context, ui *ui, client *api.Client, before group.Status) (*change, error) {
 	began := ui.now()
 	progress := ui.wait("for the registries of " + before.Name)

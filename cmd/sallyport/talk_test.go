@@ -98,6 +98,34 @@ func sampleDaemon(calls string) api.ServerConfig {
 				each(host.ImageRemoval{Digest: "sha256:3", Frees: mebibyte, Why: "no group uses it"})
 			}
 			return nil
+		},
+		RemoveImages: func(_ context.Context, names []string, each func(host.ImageRemoval)) error {
+			for _, name := range names {
+				if name == "web:1" {
+					return &hint.Error{Err: errors.New("image web:1 is in use: group shop has it (generation 2)"), Hint: "remove the group first: sallyport rm shop"}
+				}
+				each(host.ImageRemoval{Names: []string{name}, Digest: "sha256:2", Frees: 90 * mebibyte, Why: "an operator removed it"})
+			}
+			return d.record("images rm %s", strings.Join(names, " "))
+		},
+		LoadImages: func(_ context.Context, req host.LoadRequest) (loaded host.LoadedImages, err error) {
+			from := filepath.Base(req.Path)
+			if req.Content != nil {
+				content, err := io.ReadAll(req.Content)
+				if err != nil {
+					return loaded, err
+				}
+				from = strconv.Itoa(len(content)) + " bytes"
+			}
+			if from == "bad.tar" {
+				return loaded, &hint.Error{Err: errors.New("archive /bad.tar has an image without a name, @0"), Hint: "give it one: sallyport images load /bad.tar --name app:1"}
+			}
+			loaded.Images = []host.LoadedImage{
+				{Image: cmp.Or(req.Name, "docker.io/library/app:1"), Digest: "sha256:2222", Before: "sha256:1111", Groups: []string{"checkout"}},
+				{Image: "docker.io/library/new:1", Digest: "sha256:3333"},
+			}
+			loaded.Skipped = []string{"arm:1 is for linux/arm64"}
+			return loaded, d.record("images load %s as %q", from, req.Name)
 		}}
 }
 

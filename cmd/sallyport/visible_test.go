@@ -122,6 +122,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG", "fmt WRONG", "fmt --diff LOOSE", "fmt --check LOOSE",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
+		"images load FILE", "images load FILE --json", "images rm EVIL", "images pull EVIL:1",
 		"pull checkout", "pull EVIL:1", "login -u EVIL --password-stdin registry.example", "logout EVIL", "logout EVIL --json",
 		"exec checkout.web -- loud", "signal checkout.web HUP", "port-forward checkout 0:80", "cp checkout.web:/x .", "cp FILE checkout.web:/x", "restart checkout", "stop checkout", "start checkout", "rollback checkout", "wait checkout",
 		"run FILE", "run --json FILE", "run -d FILE", "run ls", "run ls --json",
@@ -214,6 +215,10 @@ func serveEvil(t *testing.T) (socket string) {
 		PruneImages: func(_ context.Context, _ api.PruneRequest, each func(host.ImageRemoval)) error {
 			each(host.ImageRemoval{Names: []string{"image " + evil}, Why: evil})
 			return nil
+		},
+		RemoveImages: func(_ context.Context, names []string, _ func(host.ImageRemoval)) error { return errors.New(evil) },
+		LoadImages: func(context.Context, host.LoadRequest) (host.LoadedImages, error) {
+			return host.LoadedImages{Images: []host.LoadedImage{{Image: evil, Digest: "sha256:" + evil, Groups: []string{evil}}}, Skipped: []string{evil}}, nil
 		}})
 }
 

@@ -15,6 +15,8 @@
 //	GET    /v1/disks                               the disks, and what fills those that are full
 //	GET    /v1/usage                               what takes the room of the instance
 //	GET    /v1/images                              the images, and who uses them
+//	DELETE /v1/images                              ?image=NAME&image=NAME: remove them (stream)
+//	POST   /v1/images/load                         ?path=PATH&name=NAME, or an archive (stream)
 //	POST   /v1/images/prune                        ?dry_run=true&by_hand=true (stream)
 //	POST   /v1/images/pull                         ?image=NAME: ask its registry (stream)
 //	POST   /v1/registries/login                    {"registry":NAME,"user":NAME,"password":TEXT}

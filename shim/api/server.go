@@ -75,6 +75,11 @@ type ServerConfig struct {
 	// PruneImages removes the images that nothing uses, and calls each with every one. Optional: if
 	// it is nil, it removes none.
 	PruneImages func(ctx context.Context, req PruneRequest, each func(host.ImageRemoval)) error
+	// RemoveImages removes images by their names or digests, and calls each with every one.
+	// Optional: if it is nil, it is an error.
+	RemoveImages func(ctx context.Context, names []string, each func(host.ImageRemoval)) error
+	// LoadImages makes the images of an archive present. Optional: if it is nil, it is an error.
+	LoadImages func(ctx context.Context, req host.LoadRequest) (host.LoadedImages, error)
 	// Copy copies files between the host and running containers. Optional: if it is nil, none.
 	Copy host.Copier
 	// Forward connects to ambassadors. Optional: if it is nil, nothing is forwarded.
@@ -202,6 +207,8 @@ func (s *Server) routes() []route {
 		{"GET /v1/disks", readRights, s.answers(s.disks)},
 		{"GET /v1/usage", readRights, s.answers(s.usage)},
 		{"GET /v1/images", readRights, s.answers(s.listImages)},
+		{"DELETE /v1/images", fullRights, s.streams(s.removeImages)},
+		{"POST /v1/images/load", fullRights, s.streams(s.loadImages)},
 		{"POST /v1/images/prune", fullRights, s.streams(s.pruneImages)},
 		{"POST /v1/images/pull", fullRights, s.streams(s.pullImage)},
 		{"POST /v1/registries/login", fullRights, s.answers(s.login)},

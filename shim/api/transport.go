@@ -134,8 +134,8 @@ func (c *Client) send(ctx context.Context, method, path string, body any, want i
 }
 
 func newRequest(method, path string, body any, want int) (*http.Request, error) {
-	var content io.Reader
-	if body != nil {
+	content, streamed := body.(io.Reader) // such as an archive of any size
+	if body != nil && !streamed {
 		data, err := json.Marshal(body)
 		if err != nil {
 			return nil, fmt.Errorf("write the request: %w", err)

@@ -76,7 +76,7 @@ type (
 
 // An event is one line of a stream: progress, how far an image is, a line of output, an event of a
 // group, the exit status of a job, the removal of an image, what a pulled
-// image is, or the end.
+// image is, which images were loaded, or the end.
 type event struct {
 	Progress   string             `json:"progress,omitempty"`
 	Transfer   *host.Transfer     `json:"transfer,omitempty"`
@@ -92,6 +92,7 @@ type event struct {
 	ExitStatus *uint32            `json:"exit_status,omitempty"`
 	Image      *host.ImageRemoval `json:"image,omitempty"`
 	Pulled     *host.PulledImage  `json:"pulled,omitempty"`
+	Loaded     *host.LoadedImages `json:"loaded,omitempty"`
 	Error      *wireError         `json:"error,omitempty"`
 	Done       bool               `json:"done,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
@@ -119,31 +120,47 @@ func (c *Client) importImage(ctx context.Context, src source, a *archive.Archive
 	}
 	defer func() { end(err != nil) }()
 
-	store, moved := c.client.ContentStore(), transferOf(ctx)
+	moved := transferOf(ctx)
 	moved.enter(host.Importing)
 	for _, b := range chosen.Blobs {
 		moved.expect(b.Desc)
-	}
-	for _, b := range chosen.Blobs {
-		if err := c.writeBlob(ctx, store, a, b); err != nil {
-			return nil, err
-		}
-	}
-	lctx, cancel := c.ctx(ctx, callTimeout)
-	defer cancel()
-	if err := images.Walk(lctx, images.SetChildrenLabels(store, images.ChildrenHandler(store)), chosen.Manifest); err != nil {
-		return nil, fmt.Errorf("import archive %s: %w", a.Path, err)
 	}
 	record := images.Image{
 		Name:   archiveName(chosen.Manifest.Digest),
 		Target: bare(chosen.Manifest),
 		Labels: map[string]string{sourceLabel: src.ref},
 	}
+	img, err := c.importContent(ctx, a, chosen, record)
+	if err != nil {
+		return nil, err
+	}
+	return img, c.putImage(ctx, record)
+}
+
+// importContent writes what an image consists of, and unpacks it. The record is not stored. ctx has
+// a lease.
+func (c *Client) importContent(ctx context.Context, a *archive.Archive, chosen *archive.Image, record images.Image) (containerd.Image, error) {
+	store, written := c.client.ContentStore(), map[digest.Digest]bool{}
+	for _, b := range chosen.Blobs {
+		if err := c.writeBlob(ctx, store, a, b); err != nil {
+			return nil, err
+		}
+		written[b.Desc.Digest] = true
+	}
+	children := images.HandlerFunc(func(ctx context.Context, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+		all, err := images.Children(ctx, store, d)
+		return slices.DeleteFunc(all, func(child ocispec.Descriptor) bool { return !written[child.Digest] }), err // of an index, other platforms
+	})
+	lctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	if err := images.Walk(lctx, images.SetChildrenLabels(store, children), record.Target); err != nil {
+		return nil, fmt.Errorf("import archive %s: %w", a.Path, err)
+	}
 	img := c.cached(record)
 	if err := c.unpack(ctx, img); err != nil {
 		return nil, fmt.Errorf("archive %s: %w", a.Path, err)
 	}
-	return img, c.putImage(ctx, record)
+	return img, nil
 }
 
 // bare returns a descriptor without what the archive's index added to it.

@@ -60,8 +60,9 @@ type Client struct {
 	known   knownImages
 	starts  shimStarts
 	execs   execIDs
-	turns   turns // of exec'd processes
-	makes   turns // of containers
+	turns   turns         // of exec'd processes
+	makes   turns         // of containers
+	loading chan struct{} // its holder loads images
 	limits  startLimits
 	leaving sync.WaitGroup // exec'd processes that have ended and are being deleted
 
@@ -96,6 +97,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
 	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), execs: newExecIDs(), turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce}, leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
+	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, execs: newExecIDs(), turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce}, loading: make(chan struct{}, 1), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -78,6 +79,12 @@ func (c *Client) registryImage(ctx context.Context, src source) (containerd.Imag
 			return img, err
 		}
 	}
+	if _, sum, pinned := strings.Cut(src.name, "@"); pinned {
+		img, err := c.underAnyName(ctx, src.name, digest.Digest(sum))
+		if err == nil || !errdefs.IsNotFound(err) {
+			return img, err
+		}
+	}
 	if mode == spec.PullNever {
 		return nil, neverPulled(src.ref)
 	}
@@ -125,6 +132,29 @@ func (c *Client) named(ctx context.Context, name string) (images.Image, error) {
 		return record, cmp.Or(failed, err)
 	}
 	return c.client.ImageService().Get(ctx, name)
+}
+
+// underAnyName returns the image of that digest if the host has it under a name: one that was
+// loaded, or that another tag means. It gets this name, too. If there is none, or part of its
+// content is missing, the error is errdefs.ErrNotFound.
+func (c *Client) underAnyName(ctx context.Context, name string, id digest.Digest) (containerd.Image, error) {
+	lctx, cancel := c.ctx(ctx, callTimeout)
+	defer cancel()
+	records, err := c.client.ImageService().List(lctx, "target.digest=="+strconv.Quote(id.String()))
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", name, err)
+	}
+	for _, r := range records {
+		img := c.cached(images.Image{Name: name, Target: r.Target, Labels: map[string]string{sourceLabel: name}})
+		if err := c.unpack(ctx, img); err != nil {
+			if errdefs.IsNotFound(err) {
+				continue
+			}
+			return nil, err
+		}
+		return img, c.putImage(ctx, images.Image{Name: name, Target: r.Target, Labels: map[string]string{sourceLabel: name}})
+	}
+	return nil, fmt.Errorf("image %s: %w", name, errdefs.ErrNotFound)
 }
 
 // cached returns a handle on the image. It prefers one that knows its layers already.

@@ -3,6 +3,7 @@ package ctrd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,10 +50,11 @@ func markedSince(mark string, present time.Time) time.Time {
 	return since
 }
 
-// RemoveImage implements [keeper.ImageStore]. It deletes the image's names in our namespace. What
+// RemoveImage implements [keeper.ImageStore]. It deletes the image's names in our namespace, or
+// those of names that it has. What
 // nothing else refers to goes with [Client.CollectImages], or when containerd next collects garbage
 // by itself. A lease, a container and another namespace keep their content.
-func (c *Client) RemoveImage(ctx context.Context, sum string, unless func() bool) (removed bool, err error) {
+func (c *Client) RemoveImage(ctx context.Context, sum string, names []string, unless func() bool) (removed bool, err error) {
 	ctx, cancel := c.ctx(ctx, callTimeout)
 	defer cancel()
 	defer func() {
@@ -66,6 +68,10 @@ func (c *Client) RemoveImage(ctx context.Context, sum string, unless func() bool
 		return false, err
 	}
 	keys := []string{sum}
+	if len(names) > 0 {
+		records = slices.DeleteFunc(records, func(r images.Image) bool { return !slices.Contains(names, r.Name) })
+		keys = nil
+	}
 	for _, r := range records {
 		keys = append(keys, r.Name)
 	}

@@ -63,7 +63,7 @@ func (c *Client) mustImages(t *testing.T) (found host.Images, byDigest map[strin
 
 func (c *Client) mustRemove(t *testing.T, img host.Image, want bool) {
 	t.Helper()
-	removed, err := c.RemoveImage(t.Context(), img.Digest, func() bool { return false })
+	removed, err := c.RemoveImage(t.Context(), img.Digest, nil, func() bool { return false })
 	if err != nil || removed != want {
 		t.Errorf("removed %s: %t, error %v; want %t", img.Ref, removed, err, want)
 	}
@@ -277,7 +277,7 @@ func TestRootANameThatMovesOnStays(t *testing.T) {
 			}
 		}
 		point(oldParts.Manifest)
-		if removed, err := c.RemoveImage(t.Context(), old.Digest, func() bool { point(newParts.Manifest); return false }); !removed || err != nil {
+		if removed, err := c.RemoveImage(t.Context(), old.Digest, nil, func() bool { point(newParts.Manifest); return false }); !removed || err != nil {
 			t.Errorf("removed %t, error %v", removed, err)
 		}
 		_, all := c.mustImages(t)
@@ -314,7 +314,7 @@ func TestRootARemovalThatWasCutOff(t *testing.T) {
 			}
 			img = mustImage(t, c, ref)
 		}
-		if removed, err := c.RemoveImage(t.Context(), img.Digest, func() bool { return false }); !removed || err != nil {
+		if removed, err := c.RemoveImage(t.Context(), img.Digest, nil, func() bool { return false }); !removed || err != nil {
 			t.Fatalf("removed %t, %v", removed, err)
 		}
 		if found, _ := c.mustImages(t); len(found.All) > 0 || found.Other < mib {
@@ -354,7 +354,7 @@ func TestRootRemovalsRaceWithUse(t *testing.T) {
 					if len(i.Groups) > 0 {
 						continue
 					}
-					removed, err := c.RemoveImage(t.Context(), i.Digest, func() bool { return false })
+					removed, err := c.RemoveImage(t.Context(), i.Digest, nil, func() bool { return false })
 					if err != nil {
 						t.Error(err)
 					}

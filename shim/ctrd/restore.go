@@ -52,6 +52,9 @@ func (c *Client) restore(ctx context.Context, src source, id digest.Digest) (con
 		if bySum.name, err = nameBySum(src.name, id); err != nil {
 			return nil, err
 		}
+		if here, err := c.underAnyName(ctx, bySum.name, id); err == nil || !errdefs.IsNotFound(err) {
+			return here, err
+		}
 		if host.PullOf(ctx) == spec.PullNever {
 			return nil, neverPulled(src.ref)
 		}

@@ -28,10 +28,14 @@ type ImageStore interface {
 	// MarkUnused notes since when no group uses an image. A zero time deletes the note.
 	MarkUnused(ctx context.Context, digest string, since time.Time) error
 	// RemoveImage removes an image, unless it is held (see [runner.ImageKeeper]) or unless reports
-	// true. A hold that begins after unless was called waits for the removal.
-	RemoveImage(ctx context.Context, digest string, unless func() bool) (removed bool, err error)
+	// true. A hold that begins after unless was called waits for the removal. With names, it
+	// removes those alone, and the image goes with its last one.
+	RemoveImage(ctx context.Context, digest string, names []string, unless func() bool) (removed bool, err error)
 	// CollectImages frees what was removed. It returns when that is done, or has taken a minute.
 	CollectImages(ctx context.Context) error
+	// LoadImages makes the images of an archive present, under the names that they have there.
+	// After an error it has named none.
+	LoadImages(ctx context.Context, req host.LoadRequest) (host.LoadedImages, error)
 }
 
 const (
@@ -290,7 +294,7 @@ func (k *Keeper) pruneByLimits(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	again, err := k.removeImages(ctx, removals, loads, func(host.ImageRemoval) {})
+	again, err := k.removeImages(ctx, removals, nil, loads, func(host.ImageRemoval) {})
 	if again {
 		k.pruneSoon()
 	}
@@ -369,12 +373,12 @@ func (k *Keeper) noteUnused(ctx context.Context, found *host.Images) {
 
 // removeImages removes the images and frees their room. It ends early, and reports that, when
 // something else is wanted than at the load that the removals are of. each is called after each
-// removal. The caller has the turn.
-func (k *Keeper) removeImages(ctx context.Context, removals []host.ImageRemoval, loads uint64, each func(host.ImageRemoval)) (again bool, err error) {
+// removal. only has, by digest, the names that are to go instead of all. The caller has the turn.
+func (k *Keeper) removeImages(ctx context.Context, removals []host.ImageRemoval, only map[string][]string, loads uint64, each func(host.ImageRemoval)) (again bool, err error) {
 	changed := func() bool { return k.loadCount() != loads }
 	n := 0
 	for _, r := range removals {
-		removed, failed := k.config.ImageStore.RemoveImage(ctx, r.Digest, changed)
+		removed, failed := k.config.ImageStore.RemoveImage(ctx, r.Digest, only[r.Digest], changed)
 		if removed {
 			n++
 			name := r.Digest
@@ -421,7 +425,7 @@ func (k *Keeper) PruneImages(ctx context.Context, req PruneRequest, each func(ho
 			return err
 		}
 	}
-	return &hint.Error{Err: errors.New("groups change all the time, so it is not known what they need"), Hint: "try again when they are applied"}
+	return groupsChange()
 }
 
 // pruneTries is how often an operator's prune begins again because something else is wanted.
@@ -445,7 +449,7 @@ func (k *Keeper) pruneOnce(ctx context.Context, req PruneRequest, each func(host
 		}
 		return false, nil
 	}
-	return k.removeImages(ctx, removals, loads, each)
+	return k.removeImages(ctx, removals, nil, loads, each)
 }
 
 // loadCount returns how often something was loaded. While it stays, the same is wanted.

@@ -35,6 +35,7 @@ type shelf struct {
 	mu       sync.Mutex
 	images   map[string]time.Time // by name: the mark
 	kept     map[string]string
+	also     map[string][]string // further names
 	marks    int
 	looks    int
 	collects int
@@ -57,7 +58,7 @@ func (r pullingRuntime) Image(ctx context.Context, ref string) (host.Image, erro
 }
 
 func newShelf(h *hosttest.Host, names ...string) *shelf {
-	s := &shelf{host: h, images: map[string]time.Time{}, kept: map[string]string{}}
+	s := &shelf{host: h, images: map[string]time.Time{}, kept: map[string]string{}, also: map[string][]string{}}
 	for _, name := range names {
 		s.images[name] = time.Time{}
 	}
@@ -71,7 +72,7 @@ func (s *shelf) Images(context.Context) (host.Images, error) {
 	found := host.Images{Path: "/images", Sizes: map[string]uint64{}}
 	for _, name := range slices.Sorted(maps.Keys(s.images)) {
 		found.All = append(found.All, host.ImageUsage{
-			Names: []string{name}, Digest: "sha256:" + name, Own: 100 << 20, Parts: []string{name}, Unused: s.images[name], Kept: s.kept[name],
+			Names: append([]string{name}, s.also[name]...), Digest: "sha256:" + name, Own: 100 << 20, Parts: []string{name}, Unused: s.images[name], Kept: s.kept[name],
 		})
 		found.Sizes[name] = 100 << 20
 	}
@@ -88,7 +89,7 @@ func (s *shelf) MarkUnused(_ context.Context, digest string, since time.Time) er
 	return nil
 }
 
-func (s *shelf) RemoveImage(_ context.Context, digest string, unless func() bool) (bool, error) {
+func (s *shelf) RemoveImage(_ context.Context, digest string, names []string, unless func() bool) (bool, error) {
 	name := strings.TrimPrefix(digest, "sha256:")
 	if before := get(s, &s.before); before != nil {
 		before()
@@ -98,8 +99,23 @@ func (s *shelf) RemoveImage(_ context.Context, digest string, unless func() bool
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(names) > 0 {
+		s.also[name] = slices.DeleteFunc(s.also[name], func(n string) bool { return slices.Contains(names, n) })
+		return true, nil
+	}
 	delete(s.images, name)
 	return true, nil
+}
+
+// LoadImages loads the images whose names the path has, separated by commas.
+func (s *shelf) LoadImages(_ context.Context, req host.LoadRequest) (loaded host.LoadedImages, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range strings.SplitSeq(req.Path, ",") {
+		s.images[name], s.kept[name] = time.Time{}, host.KeptByHand
+		loaded.Images = append(loaded.Images, host.LoadedImage{Image: name, Digest: "sha256:new:" + name})
+	}
+	return loaded, nil
 }
 
 func (s *shelf) CollectImages(context.Context) error {

@@ -87,6 +87,23 @@ func Unused(images host.Images, byHand bool) []host.ImageRemoval {
 	return removals
 }
 
+// These returns the removal of the images with these digests, in the order of images. The caller
+// has checked that nothing uses them.
+func These(images host.Images, digests []string, why string) []host.ImageRemoval {
+	var all []host.ImageUsage
+	for _, i := range images.All {
+		if slices.Contains(digests, i.Digest) {
+			all = append(all, i)
+		}
+	}
+	r := newRoom(images, all)
+	var removals []host.ImageRemoval
+	for _, i := range all {
+		removals = append(removals, r.remove(i, why))
+	}
+	return removals
+}
+
 // Frees returns how many bytes removals free together.
 func Frees(removals []host.ImageRemoval) (bytes uint64) {
 	for _, r := range removals {

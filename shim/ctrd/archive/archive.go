@@ -59,6 +59,9 @@ type Blob struct {
 type Image struct {
 	Manifest ocispec.Descriptor
 	Blobs    []Blob
+	// Root is the index that its registry has under the name of the image, and that only Images
+	// returns. It is the Manifest if there is none.
+	Root ocispec.Descriptor
 }
 
 // Open opens what a place leads to. It reads the headers of an archive and seeks past the contents.
@@ -85,6 +88,11 @@ func (a *Archive) openFile(ctx context.Context, scratch string) error {
 	}
 	a.close = append(a.close, f.Close)
 	a.tar, a.size, a.Stamp = f, f.Info().Size(), Stamp(f.Info())
+	return a.openTar(ctx, scratch)
+}
+
+// openTar unpacks what is compressed as a whole, and reads the headers.
+func (a *Archive) openTar(ctx context.Context, scratch string) error {
 	if err := a.unpack(ctx, scratch); err != nil {
 		return err
 	}

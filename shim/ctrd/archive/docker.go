@@ -44,19 +44,29 @@ func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer)
 	if err != nil {
 		return nil, err
 	}
+	img, platform, err := a.dockerImage(ctx, entry, want)
+	if err == nil && img == nil {
+		err = a.otherPlatform(platform)
+	}
+	return img, err
+}
+
+// dockerImage returns the image of an entry. It returns nil and the image's platform if that is not
+// the wanted one.
+func (a *Archive) dockerImage(ctx context.Context, entry dockerEntry, want platforms.MatchComparer) (_ *Image, platform string, err error) {
 	config, err := a.read(ctx, entry.Config)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var cfg dockerConfig
 	if err := json.Unmarshal(config, &cfg); err != nil {
-		return nil, a.Damaged(fmt.Errorf("%s: %w", blobName(entry.Config), err))
+		return nil, "", a.Damaged(fmt.Errorf("%s: %w", blobName(entry.Config), err))
 	}
 	if p := platforms.Normalize(cfg.Platform); !want.Match(p) {
-		return nil, a.otherPlatform(platforms.Format(p))
+		return nil, platforms.Format(p), nil
 	}
 	if len(cfg.RootFS.DiffIDs) != len(entry.Layers) {
-		return nil, a.Damaged(fmt.Errorf("it has %d layers, its configuration names %d", len(entry.Layers), len(cfg.RootFS.DiffIDs)))
+		return nil, "", a.Damaged(fmt.Errorf("it has %d layers, its configuration names %d", len(entry.Layers), len(cfg.RootFS.DiffIDs)))
 	}
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: images.MediaTypeDockerSchema2Manifest}
 	m.Config = describeBytes(images.MediaTypeDockerSchema2Config, config)
@@ -65,7 +75,7 @@ func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer)
 	for i, name := range entry.Layers {
 		b, err := a.dockerLayer(ctx, name, cfg.RootFS.DiffIDs[i], known)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		m.Layers = append(m.Layers, b.Desc)
 		img.Blobs = append(img.Blobs, b)
@@ -78,36 +88,45 @@ func (a *Archive) DockerImage(ctx context.Context, want platforms.MatchComparer)
 	}
 	manifest, err := json.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("archive %s: make a manifest: %w", a.Path, err)
+		return nil, "", fmt.Errorf("archive %s: make a manifest: %w", a.Path, err)
 	}
 	img.Manifest = describeBytes(m.MediaType, manifest)
 	img.Blobs = append(img.Blobs, inMemory(img.Manifest, manifest))
-	return img, nil
+	return img, "", nil
 }
 
-// dockerEntry returns the image of the archive that is meant.
-func (a *Archive) dockerEntry(ctx context.Context) (dockerEntry, error) {
+// dockerEntries returns all images of the archive. There is at least one.
+func (a *Archive) dockerEntries(ctx context.Context) (list[dockerEntry], error) {
 	if !a.has(ctx, dockerManifest) {
 		switch {
 		case a.has(ctx, ocispec.ImageIndexFile):
-			return dockerEntry{}, &hint.Error{
+			return nil, &hint.Error{
 				Err:  fmt.Errorf("archive %s is an OCI archive, not a docker one", a.Path),
 				Hint: fmt.Sprintf("write %q", OCIPrefix+a.place()),
 			}
 		case a.has(ctx, "repositories"):
-			return dockerEntry{}, &hint.Error{
+			return nil, &hint.Error{
 				Err:  fmt.Errorf("archive %s was written by docker before 1.10: it has no %s", a.Path, dockerManifest),
 				Hint: "load it into a newer docker or podman, and save it there",
 			}
 		}
-		return dockerEntry{}, a.notAnArchive("docker", dockerManifest)
+		return nil, a.notAnArchive("docker", dockerManifest)
 	}
 	var entries list[dockerEntry]
 	if err := a.decode(ctx, dockerManifest, &entries); err != nil {
-		return dockerEntry{}, err
+		return nil, err
 	}
 	if len(entries) == 0 {
-		return dockerEntry{}, a.Damaged(errors.New("it names no image"))
+		return nil, a.Damaged(errors.New("it names no image"))
+	}
+	return entries, nil
+}
+
+// dockerEntry returns the image of the archive that is meant.
+func (a *Archive) dockerEntry(ctx context.Context) (dockerEntry, error) {
+	entries, err := a.dockerEntries(ctx)
+	if err != nil {
+		return dockerEntry{}, err
 	}
 	var all, meant []entry
 	for i, e := range entries {

@@ -48,6 +48,11 @@ func (a *Archive) OCIImage(ctx context.Context, want platforms.MatchComparer) (*
 	if err != nil {
 		return nil, err
 	}
+	return a.ociImage(ctx, chosen)
+}
+
+// ociImage returns a candidate, after checking that all of it is there.
+func (a *Archive) ociImage(ctx context.Context, chosen candidate) (*Image, error) {
 	last, err := a.blob(ctx, chosen.desc)
 	if err != nil {
 		return nil, err

@@ -60,28 +60,38 @@ func (a *Archive) unpack(ctx context.Context, scratch string) error {
 	if err != nil {
 		return a.unpackProblem(ctx, err)
 	}
+	f, n, err := a.spool(ctx, plain, scratch, "unpacks to more than")
+	if err != nil {
+		return err
+	}
+	a.tar, a.size = f, n
+	return nil
+}
+
+// spool copies a stream to a nameless file in the folder scratch. It takes at most half of what is
+// free there. The archive closes the file.
+func (a *Archive) spool(ctx context.Context, from io.Reader, scratch, exceeds string) (*os.File, int64, error) {
 	f, err := nameless(scratch)
 	if err != nil {
-		return fmt.Errorf("archive %s: unpack it: %w", a.Path, err)
+		return nil, 0, fmt.Errorf("archive %s: unpack it: %w", a.Path, err)
 	}
 	a.close = append(a.close, f.Close)
 	var disk unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &disk); err != nil {
-		return fmt.Errorf("archive %s: unpack it: %w", a.Path, err)
+		return nil, 0, fmt.Errorf("archive %s: unpack it: %w", a.Path, err)
 	}
 	most := int64(disk.Bavail) * disk.Bsize / 2
-	n, err := io.Copy(f, io.LimitReader(plain, most+1))
+	n, err := io.Copy(f, io.LimitReader(from, most+1))
 	if err != nil {
-		return a.unpackProblem(ctx, err)
+		return nil, 0, a.unpackProblem(ctx, err)
 	}
 	if n > most {
-		return &hint.Error{
-			Err:  fmt.Errorf("archive %s unpacks to more than %s, half of what is free below %s", a.Path, units.BytesSize(float64(most)), scratch),
+		return nil, 0, &hint.Error{
+			Err:  fmt.Errorf("archive %s %s %s, half of what is free below %s", a.Path, exceeds, units.BytesSize(float64(most)), scratch),
 			Hint: "make room, or unpack the archive elsewhere and name the unpacked one",
 		}
 	}
-	a.tar, a.size = f, n
-	return nil
+	return f, n, nil
 }
 
 // unpackProblem words why an archive can't be unpacked.
