@@ -38,6 +38,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Output:       d.output(block),
 	}
 	c.Pull = d.pull(r, c.Image)
+	c.SignedBy = d.signers(block)
 	c.Timezone = d.timeZone(r, c.Env)
 	c.OnFailure = d.onFailure(r, role, c.Restart)
 	d.checkInit(c, block)

@@ -70,6 +70,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	d.checkDoor(block, g.Egress)
 	d.checkRoles(block)
 	d.checkAfter(&g)
+	d.checkSigned(&g, block)
 	d.checkResources(&g, block)
 	d.checkTmpfs(&g, block)
 	d.checkSharedMemory(&g, block)

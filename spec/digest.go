@@ -42,7 +42,7 @@ type fixedPart struct {
 
 func (g *Group) fixedPart(c Container) fixedPart {
 	c.Digest = ""
-	c.Pull = PullMissing
+	c.Pull, c.SignedBy = PullMissing, nil
 	c.Restart, c.OnFailure, c.Stop, c.Probes, c.After = Restart{}, "", Stop{}, nil, nil
 	c.Output.Size, c.Output.Journal = 0, false
 	c.Door = c.Door.Fixed()
@@ -102,7 +102,7 @@ func (g *Group) livePart(c Container) livePart {
 	o := c.Output
 	o.Split = false
 	live := livePart{Container: Container{
-		Pull: c.Pull, Restart: c.Restart, OnFailure: c.OnFailure, Stop: c.Stop, Probes: c.Probes, After: c.After, Output: o,
+		Pull: c.Pull, SignedBy: c.SignedBy, Restart: c.Restart, OnFailure: c.OnFailure, Stop: c.Stop, Probes: c.Probes, After: c.After, Output: o,
 		Resources: Resources{Disk: c.Resources.Disk},
 	}, Reloads: map[string]string{}}
 	for _, f := range c.Files {

@@ -54,6 +54,13 @@ var foreignPlaces = map[string][]translation{
 		{"servers", byResolver},
 		{"volume", writeVolume},
 	},
+	"signed_by": {
+		{"keyless issuer subject certificate certificate_identity certificate_oidc_issuer identity_regexp fulcio ca roots oidc", noKeyless},
+		{"rekor tlog transparency_log ctlog timestamp tsa", "No transparency log is asked: the key alone counts. Leave the line out."},
+		{"keys key_path public_key key_data kms", `Write: key = "/etc/sallyport/keys/vendor.pub". Several blocks name several keys, and one that has signed suffices.`},
+		{"repository signed_identity docker_reference", `Write the repository that the signature was made for: identity = "registry.example/vendor/app"`},
+		{"signature sig file", `Write, for an image in a file: bundle = "image.sigstore.json"`},
+	},
 	"volume": {
 		{"host source bind path src", writeHostPath},
 		{"external driver persistent_volume_claim volume_claim_template sticky", writePersistent},

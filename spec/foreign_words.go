@@ -13,6 +13,7 @@ const (
 	writeFile     = `Write: file "/path" { source = "NAME" }. Its contents can stand in the group file too: content = "...".`
 	writeLimit    = `Nothing is reserved for a container, and none has shares of the processors. Write its limit: resources { cpu = 0.5 }`
 	writeGroups   = `Write: groups = ["adm", "2000"]`
+	noKeyless     = "Signatures without a key of their own (keyless) are not verified: that takes the roots of a public service, renewed over the network, and a host of ours may be offline. Sign with a key (cosign sign --key cosign.key IMAGE) and write: key = \"/etc/sallyport/keys/vendor.pub\""
 	noNotify      = "A container is ready when its ready probe succeeds."
 )
 
@@ -52,6 +53,7 @@ var foreignWords = []translation{
 	{"pull_policy image_pull_policy force_pull", "Write: pull = \"missing\", \"always\" or \"never\""},
 	{"auto_update", "No image is renewed by itself. sallyport pull GROUP asks what the tags of a group mean by now, and uses that."},
 	{"image_pull_secrets auth auth_soft_fail registry_auth credentials", noCredentials},
+	{"signature_policy docker_content_trust cluster_image_policy verify_images sigstore_signed signature_verification content_trust verify_signature trust cosign sigstore verification_policy image_policy signature", `Write: signed_by { key = "/etc/sallyport/keys/vendor.pub" }`},
 	{"image_pull_timeout retry retry_delay", "How often and how long a pull is tried is not a group's to set. Leave the line out."},
 	{"platform", "The image of this host's platform is taken. Leave the line out."},
 	{"load", `Write: image = "docker-archive:web.tar"`},

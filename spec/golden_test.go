@@ -32,7 +32,23 @@ var testFiles = map[string]string{
 	"/etc/sallyport/groups.d/conf/call.tpl":  "${uper(\"x\")}",
 	"/etc/sallyport/groups.d/ports.yaml":     "base: &base {web: 8080}\nports:\n  <<: *base\n  api: 9090\n",
 	"/etc/sallyport/groups.d/logo.png":       "\x89PNG",
+
+	"/etc/sallyport/keys/vendor.pub":   "of the vendor\n" + vendorKey,
+	"/etc/sallyport/keys/team.pub":     teamKey,
+	"/etc/sallyport/keys/two.pub":      vendorKey + teamKey,
+	"/etc/sallyport/keys/weak.pub":     "-----BEGIN PUBLIC KEY-----\nMIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCnxHrs17fBT2y66G8jUfGYXbaz\npegGpyzLvnKCNOrGFKg9XtUW0IShUZ+HZA0nuITWNQgBVf6kk4pYB+KWnsKqoc9/\nYXddyEwIB+gx85bTccB4tP2UOh13rVLo32kyf25EAwNOwHAta0R+2VhxXIroLP5E\nT9od5yqQS/X3xDaL8QIDAQAB\n-----END PUBLIC KEY-----\n",
+	"/etc/sallyport/keys/damaged.pub":  "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+	"/etc/sallyport/keys/cosign.key":   "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
+	"/etc/sallyport/keys/vendor.crt":   "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+	"/etc/sallyport/keys/ssh.pub":      "ssh-ed25519 AAAA bob\n",
+	"/etc/sallyport/web.sigstore.json": `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`,
 }
+
+// Public keys. No one has the private ones.
+const (
+	vendorKey = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEBD3XWpTKp/lhBLt6gRJy4+9Y2D8R\nvsesJx0C5OT7ddGvjbA1m9q/x3/mm6QEDQB+Y0A66I93KTowVCc8DxpKpw==\n-----END PUBLIC KEY-----\n"
+	teamKey   = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+)
 
 func readTestFile(name string) ([]byte, error) {
 	if name == "/etc/shadow" {

@@ -71,12 +71,15 @@ type Container struct {
 	Role Role   `json:"role"`
 	// Image is a reference, or oci-archive:/abs/path.tar, docker-archive:/abs/path.tar or
 	// oci:/abs/folder. The name of an image in there may follow, behind a colon.
-	Image   string            `json:"image"`
-	Pull    Pull              `json:"pull,omitempty"`
-	Command []string          `json:"command,omitempty"` // replaces the image's entrypoint; nil keeps it
-	Args    []string          `json:"args,omitempty"`    // replaces the image's cmd; nil keeps it without Command
-	Env     map[string]string `json:"env,omitempty"`
-	WorkDir string            `json:"workdir,omitempty"`
+	Image string `json:"image"`
+	Pull  Pull   `json:"pull,omitempty"`
+	// SignedBy are those who may have signed the image: one suffices. Nil means that it needs no
+	// signature.
+	SignedBy []Signer          `json:"signed_by,omitempty"`
+	Command  []string          `json:"command,omitempty"` // replaces the image's entrypoint; nil keeps it
+	Args     []string          `json:"args,omitempty"`    // replaces the image's cmd; nil keeps it without Command
+	Env      map[string]string `json:"env,omitempty"`
+	WorkDir  string            `json:"workdir,omitempty"`
 	// User is "uid", "uid:gid" or names from the image. It is empty to keep the image's.
 	User string `json:"user,omitempty"`
 	// Groups are the user's groups beside its own and those that the image gives it: numbers or
@@ -117,12 +120,12 @@ type Container struct {
 	Door // only in the ambassador; zero in a member
 
 	// Digest is over everything that can't change while the container runs. That is everything
-	// above except Pull, Restart, OnFailure, Stop, Probes, After and the Output's Size and Journal,
-	// and the part of the Door that [Door.Fixed] drops. It is also the definition of each volume
-	// that the container mounts, and the contents of its /etc/hosts and /etc/resolv.conf that come
-	// from the file. Of a bound on disk it has only whether there is one. Of a File with a Reload
-	// it has neither the Content nor the signal. A different digest means that the container is
-	// replaced.
+	// above except Pull, SignedBy, Restart, OnFailure, Stop, Probes, After and the Output's Size
+	// and Journal, and the part of the Door that [Door.Fixed] drops. It is also the definition of
+	// each volume that the container mounts, and the contents of its /etc/hosts and
+	// /etc/resolv.conf that come from the file. Of a bound on disk it has only whether there is
+	// one. Of a File with a Reload it has neither the Content nor the signal. A different digest
+	// means that the container is replaced.
 	Digest string `json:"digest"`
 }
 

@@ -78,6 +78,7 @@ var examples = map[string]string{
 	"port":   "443",
 	"policy": `"on-failure"`,
 	"cron":   `"30 2 * * *"`,
+	"key":    `"/etc/sallyport/keys/vendor.pub"`,
 
 	"condition":     `length(var.name) > 0`,
 	"error_message": `"what is wrong with the value, and what to write"`,

@@ -45,8 +45,10 @@ var importLaw = []importRule{
 	{pkg: "shim/ctrd/child", may: []string{"shim/hint", "shim/pathwatch"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/devices", may: []string{"spec", "shim/oci", "shim/promise", "shim/hint"}},
 	{pkg: "shim/ctrd/ctrdtest"},
-	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/reaper", "shim/ctrd/archive", "shim/ctrd/registry", "shim/ctrd/devices", "shim/linux/inside", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
-		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/hosttest/contract"}},
+	{pkg: "shim/signed", may: []string{"spec", "shim/disk"}, tests: []string{"shim/signed/signedtest"}},
+	{pkg: "shim/signed/signedtest"},
+	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/reaper", "shim/ctrd/archive", "shim/ctrd/registry", "shim/signed", "shim/ctrd/devices", "shim/linux/inside", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
+		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/signed/signedtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/schedule", "shim/reach", "shim/restart", "shim/store", "shim/journal", "shim/diff", "shim/group",
@@ -81,6 +83,7 @@ var foreignLaw = []struct {
 }{
 	{path: "github.com/containerd/", only: []string{"shim/ctrd", "shim/ctrd/archive", "shim/ctrd/registry", "cmd/..."},
 		reason: "only shim/ctrd and what is below it speak containerd"},
+	{path: "github.com/sigstore/", only: []string{"shim/signed", "shim/ctrd", "cmd/..."}, reason: "signatures are verified in one place"},
 	{path: "oras.land/oras-go/v2", only: []string{"shim/ctrd", "shim/ctrd/registry", "cmd/..."}, reason: "logins are read in one place"},
 	{path: "github.com/google/nftables", only: []string{"netns/...", "shim/linux/network", "cmd/..."}, reason: hostAlone},
 	{path: "github.com/vishvananda/", only: []string{"netns/...", "shim/linux/network", "shim/linux/probe", "cmd/..."}, reason: hostAlone},
@@ -129,7 +132,7 @@ var daemonFiles = []string{
 }
 
 // testPackages exist for tests, and may import what belongs there.
-var testPackages = []string{"netns/netnstest", "netns/netnsbench", "shim/ctrd/ctrdtest", "shim/linux/quota/quotatest", "shim/hosttest/...", "integration/..."}
+var testPackages = []string{"netns/netnstest", "netns/netnsbench", "shim/ctrd/ctrdtest", "shim/signed/signedtest", "shim/linux/quota/quotatest", "shim/hosttest/...", "integration/..."}
 
 func TestImportLaw(t *testing.T) {
 	for _, p := range listPackages(t) {

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/signed"
 )
 
 const (
@@ -51,6 +52,7 @@ type Client struct {
 
 	registries *registry.Registries
 	devices    devices.Host
+	proofs     *signed.Proofs // of images' signatures
 
 	choice  snapshotterChoice
 	pulls   sharedPulls
@@ -103,6 +105,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if c.registries == nil {
 		c.registries = registry.New("", registry.Settings{})
+	}
+	if l := cfg.Layout; l.StateDir != "" {
+		c.proofs = signed.NewProofs(l.ProofsDir())
 	}
 	c.listings.ask, c.retained.ask, c.noted.ask = c.list, c.listRetained, c.noteAll
 	return c, nil

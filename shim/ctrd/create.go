@@ -40,6 +40,9 @@ const (
 func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error) {
 	defer c.explain(ctx, req.Group.Name, &err)
 	id := spec.ID(req.Group.Name, req.Container.Name)
+	if err := c.checkSigned(req); err != nil {
+		return hint.Bound(fmt.Errorf("create %s: %w", id, err))
+	}
 	release, err := c.makes.take(ctx, c.shimGroup(req.Group.Name))
 	if err != nil {
 		return c.unanswered(fmt.Errorf("create %s: %w", id, err))

@@ -52,6 +52,7 @@ func (c *Client) Image(ctx context.Context, ref string) (_ host.Image, err error
 	if host.PullOf(ctx) != spec.PullMissing { // which another caller may not share
 		key += " " + string(host.PullOf(ctx))
 	}
+	key += signersKey(ctx)
 	return c.pulls.do(ctx, key, ref, func(ctx context.Context) (host.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
@@ -61,6 +62,9 @@ func (c *Client) Image(ctx context.Context, ref string) (_ host.Image, err error
 			img, err = c.registryImage(ctx, src)
 		} else {
 			img, err = c.archiveImage(ctx, src)
+		}
+		if err == nil {
+			err = c.prove(ctx, src, img.Target().Digest)
 		}
 		if err != nil {
 			return host.Image{}, c.unanswered(err)
@@ -89,6 +93,10 @@ func (c *Client) registryImage(ctx context.Context, src source) (containerd.Imag
 		return nil, neverPulled(src.ref)
 	}
 	begun := time.Now()
+	ctx, err := c.proveMeant(ctx, src)
+	if err != nil {
+		return nil, err
+	}
 	if err := c.pull(ctx, src); err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (c *Client) tryPull(ctx context.Context, src source) (received bool, err er
 	defer session.Close()
 	moved := transferOf(ctx)
 	_, err = c.client.Pull(ctx, src.name,
-		containerd.WithResolver(countingResolver{session.Resolver(), moved}),
+		containerd.WithResolver(countingResolver{asMeant(ctx, session.Resolver()), moved}),
 		containerd.WithImageHandlerWrapper(func(inner images.Handler) images.Handler {
 			return forThisHost(c.client.ContentStore(), moved.counted(inner))
 		}),

@@ -100,6 +100,9 @@ func (c *Client) RemoveImage(ctx context.Context, sum string, names []string, un
 		c.images.drop(r.Name)
 		removed = true
 	}
+	if removed {
+		c.dropProofs(digest.Digest(sum))
+	}
 	return removed, nil
 }
 

@@ -47,9 +47,13 @@ func (c *change) resolveImages(ctx context.Context, digests map[string]group.Ima
 	var mu sync.Mutex
 	present := map[key]host.Image{}
 	modes := map[key]spec.Pull{}
+	signers := map[key][][]spec.Signer{}
 	for _, group := range c.groups {
 		for _, container := range group.Containers {
 			wanted := key{container.Image, digests[group.Name][container.Image]}
+			if len(container.SignedBy) > 0 {
+				signers[wanted] = append(signers[wanted], container.SignedBy)
+			}
 			before, known := modes[wanted]
 			if modes[wanted] = pullMode(ctx, &group, container.Image); known {
 				modes[wanted] = earliest(before, modes[wanted])
@@ -71,7 +75,8 @@ func (c *change) resolveImages(ctx context.Context, digests map[string]group.Ima
 					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)
 				}
 				c.holds.add(release)
-				i, err := c.keeper.machine.Image(host.WithPull(ctx, modes[wanted]), wanted.ref, digests[group.Name])
+				ctx := host.WithSigners(host.WithPull(ctx, modes[wanted]), signers[wanted])
+				i, err := c.keeper.machine.Image(ctx, wanted.ref, digests[group.Name])
 				if err != nil {
 					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)
 				}

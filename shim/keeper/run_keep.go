@@ -165,7 +165,8 @@ func (k *Keeper) runImages(ctx context.Context, r *run, holds *imageHolds) (map[
 			return nil, fmt.Errorf("%s: %w", c.Title(), err)
 		}
 		holds.add(release)
-		image, err := k.machine.Image(host.WithPull(ctx, r.definition.PullOf(c.Image)), c.Image, nil)
+		ctx := host.WithSigners(host.WithPull(ctx, r.definition.PullOf(c.Image)), r.definition.SignersOf(c.Image))
+		image, err := k.machine.Image(ctx, c.Image, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Title(), err)
 		}

@@ -80,6 +80,9 @@ func (l Layout) FinishedDir() string { return filepath.Join(l.StateDir, "finishe
 // LoginsPath returns the file with the logins to registries, in the form of Docker's config.json.
 func (l Layout) LoginsPath() string { return filepath.Join(l.StateDir, "registries.json") }
 
+// ProofsDir returns the folder of the proofs that images are signed, a file for each digest.
+func (l Layout) ProofsDir() string { return filepath.Join(l.StateDir, "proofs") }
+
 // InputPath returns the pipe that is a container's standard input, where it has one.
 func (l Layout) InputPath(group, container string) string {
 	return filepath.Join(l.RunDir, "inputs", spec.ID(group, container))

@@ -342,6 +342,9 @@ func (d desired) image(m Machine) imageSource {
 		if i, ok := d.resolved(ref); ok {
 			return i, nil
 		}
+		if d.wanted != nil {
+			ctx = host.WithSigners(ctx, d.wanted.Group.SignersOf(ref))
+		}
 		if d.wanted != nil && d.wanted.Group.PullOf(ref) == spec.PullNever {
 			ctx = host.WithPull(ctx, spec.PullNever)
 		}

@@ -1,0 +1,24 @@
+package host
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/spec"
+)
+
+type signersKey struct{}
+
+// WithSigners returns a context whose calls accept an image only if it is signed: by one signer of
+// each list at least. No lists accept every image.
+func WithSigners(ctx context.Context, lists [][]spec.Signer) context.Context {
+	if len(lists) == 0 {
+		return ctx
+	}
+	return context.WithValue(ctx, signersKey{}, lists)
+}
+
+// SignersOf returns the lists given to [WithSigners].
+func SignersOf(ctx context.Context) [][]spec.Signer {
+	lists, _ := ctx.Value(signersKey{}).([][]spec.Signer)
+	return lists
+}
