@@ -202,6 +202,9 @@ func (s *scope) checkCalls(expr hclsyntax.Expression) bool {
 			return nil
 		}
 		suggestion := DidYouMean(call.Name, functionNames)
+		if other, known := otherFunctions[call.Name]; known {
+			suggestion = " " + other
+		}
 		if suggestion == "" {
 			suggestion = " There are " + list(functionNames) + "."
 		}

@@ -106,12 +106,18 @@ var functionNames = slices.Sorted(maps.Keys(functions))
 // impureFunctions are functions that authors know from other systems, with what to do instead.
 var impureFunctions = map[string]string{
 	"filebase64": `Place the file with a file block: file "/path" { source = ... }.`,
-	"fileexists": `Write can(file("name")).`,
+	"fileexists": `Write length(fileset(".", "name")) > 0.`,
 	"env":        "Use a variable: SALLYPORT_VAR_NAME in the environment is its value.",
 	"getenv":     "Use a variable: SALLYPORT_VAR_NAME in the environment is its value.",
 	"timestamp":  "Use a variable.",
 	"filesha256": `Write sha256(file("name")).`,
 	"uuid":       "Use a variable.",
+}
+
+// otherFunctions are functions of other systems that a group file says in another way.
+var otherFunctions = map[string]string{
+	"indent":     `Write replace(text, "\n", "\n  ").`,
+	"yamlencode": "JSON is YAML, too: write jsonencode(...).",
 }
 
 // lengthFunc counts the elements of a collection, and the characters of a string.

@@ -74,7 +74,7 @@ func (d *groupDecoder) warnShared(g *Group, block *hclsyntax.Block) {
 			}
 		}
 		if ambassador && member && writable {
-			d.warnf(v.DefRange(), "The ambassador shares a volume with a member", "Through the writable volume %s the ambassador could hand a member a socket of its own (SCM_RIGHTS), and the member could leave the group through it. Mount it read_only everywhere, or not in the ambassador, unless you trust the ambassador's program not to.", quote(name))
+			d.warnf(v.DefRange(), "The ambassador shares a volume with a member", "Through the writable volume %s the ambassador could hand a member a socket of its own (SCM_RIGHTS), and the member could leave the group through it. Mount it read_only everywhere, or not in the ambassador, unless you trust the ambassador's program not to. Files for the world can be served by a member, to which the ambassador passes requests on.", quote(name))
 		}
 	}
 }

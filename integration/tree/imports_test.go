@@ -65,6 +65,7 @@ var importLaw = []importRule{
 	{pkg: "integration/patient"},
 	{pkg: "integration/mkimage"},
 	{pkg: "integration/machine", may: []string{"netns/netnstest", "shim/api", "shim/group", "shim/host"}},
+	{pkg: "integration/field", tests: []string{"integration/machine", "spec", "shim/keeper", "shim/layout"}},
 	{pkg: "integration/...", tests: []string{"integration/machine", "spec", "shim/..."}},
 }
 

@@ -98,8 +98,11 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), execs: newExecIDs(), turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce}, leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
-	c := &Client{cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, execs: newExecIDs(), turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce}, loading: make(chan struct{}, 1), leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait}
+	c := &Client{
+		cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), execs: newExecIDs(), loading: make(chan struct{}, 1),
+		turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce},
+		leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait,
+	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

@@ -223,7 +223,7 @@ func TestRootSignedImages(t *testing.T) {
 		if _, err := c.Image(at(t.Context(), only), archive); err != nil {
 			t.Error(err)
 		}
-		if removed, err := c.RemoveImage(t.Context(), sum, func() bool { return false }); err != nil || !removed {
+		if removed, err := c.RemoveImage(t.Context(), sum, nil, func() bool { return false }); err != nil || !removed {
 			t.Errorf("removed: %v, %v", removed, err)
 		}
 		if proofs, err := c.proofs.Of(digest.Digest(sum)); err != nil || len(proofs) != 0 {

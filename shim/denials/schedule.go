@@ -21,7 +21,7 @@ import (
 // no event has yet are to be reported, and once in [lookEvery], should a message be lost.
 
 // lookEvery is the longest between two reads of a group at rest.
-const lookEvery = 2 * time.Minute
+const lookEvery = 10 * time.Minute
 
 // gather is the time from the first message to the read. Packets that belong together become one
 // event.

@@ -24,8 +24,8 @@ const (
 	// hearEvery is the shortest time between two looks because of what was heard.
 	hearEvery = readEvery / 2
 	// turnEvery is after how many looks each group is read once without a cause. What is missed
-	// anyway, an observation finds too: each group has one within five minutes.
-	turnEvery = 300
+	// anyway, an observation finds first: each group has one within five minutes.
+	turnEvery = 3600
 	// hostEvery is after how many looks the host is read without a cause.
 	hostEvery = 30
 )

@@ -12,6 +12,9 @@ group "g" {
       G = jsondecode("{")
       H = length(5)
       I = timestamp()
+      J = yamlencode({ a = 1 })
+      K = indent(2, "x")
+      L = fileexists("x")
     }
   }
 }

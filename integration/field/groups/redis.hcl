@@ -1,0 +1,97 @@
+# A cache for several hosts: Redis with a password, behind stunnel. Redis itself speaks plain text on localhost
+# alone, and TLS is the door's. Clients are known by their certificate, so the door takes no others.
+
+variable "password" { sensitive = true }
+variable "tls" { default = "/srv/tls" } # cache.crt, cache.key and the CA of the clients, ca.crt
+
+locals {
+  images = "oci-archive:../../../build/images/field"
+  user   = "65534:65534"
+}
+
+group "redis" {
+  app "redis" {
+    image     = "${local.images}/redis.tar"
+    user      = local.user
+    read_only = true
+    command   = ["/usr/bin/redis-server", "/etc/redis/redis.conf"]
+    file "/etc/redis/redis.conf" {
+      content = <<-EOT
+        bind 127.0.0.1
+        dir /data
+        appendonly yes
+        maxmemory 64mb
+        maxmemory-policy allkeys-lru
+        requirepass ${var.password}
+      EOT
+    }
+    mount "data" { path = "/data" }
+    probe "ready" { tcp = { port = 6379 } }
+    resources {
+      memory = "128MiB"
+      swap   = "0B"
+      pids   = 32
+    }
+    stop { timeout = "30s" } # it writes what it has
+  }
+
+  sidecar "exporter" {
+    image        = "${local.images}/redis-exporter.tar"
+    user         = local.user
+    capabilities = []
+    read_only    = true
+    on_failure   = "ignore"
+    command      = ["/usr/bin/prometheus-redis-exporter", "-web.listen-address=127.0.0.1:9121", "-redis.password-file=/run/secrets/redis.json"]
+    file "/run/secrets/redis.json" { content = jsonencode({ "redis://localhost:6379" = var.password }) }
+    resources { memory = "64MiB" }
+  }
+
+  ambassador "stunnel" {
+    image   = "${local.images}/stunnel.tar"
+    user    = local.user
+    command = ["/usr/bin/stunnel4", "/etc/stunnel/stunnel.conf"]
+    publish "redis" {
+      host = 6380
+      port = 6380
+    }
+    publish "metrics" {
+      host = 9121
+      port = 9122
+    }
+    file "/etc/stunnel/stunnel.conf" {
+      content = <<-EOT
+        foreground = yes
+        pid =
+        cert = /etc/stunnel/cache.crt
+        key = /etc/stunnel/cache.key
+        CAfile = /etc/stunnel/ca.crt
+        verifyChain = yes
+
+        [redis]
+        accept = :::6380
+        connect = 127.0.0.1:6379
+
+        [metrics]
+        accept = :::9122
+        connect = 127.0.0.1:9121
+      EOT
+    }
+    file "/etc/stunnel/cache.crt" {
+      source = "${var.tls}/cache.crt"
+      reload = "SIGHUP" # a renewed certificate restarts nothing
+    }
+    file "/etc/stunnel/cache.key" {
+      source = "${var.tls}/cache.key"
+      reload = "SIGHUP"
+    }
+    file "/etc/stunnel/ca.crt" { source = "${var.tls}/ca.crt" }
+    probe "ready" { tcp = { port = "redis" } }
+    resources { memory = "32MiB" }
+  }
+
+  volume "data" {
+    persistent = true
+    size       = "512MiB"
+    owner      = local.user
+  }
+}
