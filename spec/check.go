@@ -211,6 +211,7 @@ var blockForms = map[string]string{
 	"volume":     `volume "NAME" { size = "64MiB" }`,
 	"mount":      `mount "NAME" { path = "/path" }`,
 	"tmpfs":      `tmpfs "/path" { size = "64MiB" }`,
+	"secret":     `secret "NAME" { ... }`,
 	"file":       `file "/path" { source = "NAME" }`,
 	"device":     `device "/dev/ttyUSB0" { access = "rw" }`,
 	"probe":      `probe "ready" { tcp = { port = 8080 } }`,

@@ -46,6 +46,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 	c.Mounts = d.mounts(block, taken)
 	c.Tmpfs = d.tmpfs(block, taken)
 	c.Files = d.files(block, &c, taken)
+	c.Secrets = d.secretUses(block, &c, taken)
 	if role == Sidecar {
 		c.OutputOf = d.outputOf(block, taken)
 	}
@@ -100,12 +101,17 @@ func (d *groupDecoder) user(r reader) string {
 	if !ok {
 		return ""
 	}
-	user, group, grouped := strings.Cut(u, ":")
-	if !validID(user) || grouped && !validID(group) {
+	if !isImageUser(u) {
 		d.errorf(at, "Invalid user", "%s is no user. Write a number or a name from the image, with or without a group: \"1000\", \"1000:1000\", \"www-data\".", quote(u))
 		return ""
 	}
 	return u
+}
+
+// isImageUser reports whether s is a user, with or without a group, as numbers or names.
+func isImageUser(s string) bool {
+	user, group, grouped := strings.Cut(s, ":")
+	return validID(user) && (!grouped || validID(group))
 }
 
 // validID reports whether s is a name, or a number below 2^32-1. The kernel reserves that one for

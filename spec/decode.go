@@ -19,6 +19,8 @@ type groupDecoder struct {
 	group     string
 	dns       DNS
 	volumes   map[string]hcl.Range           // declared in the group
+	secrets   map[string]hcl.Range           // declared in the group
+	misplaced map[*hclsyntax.Attribute]bool  // with references to secrets that were reported
 	hostPaths map[string]string              // by name, of the volumes that are folders of the host
 	waits     []wait                         // of sidecars and of apps, for each other
 	placed    map[string]hcl.Range           // in the ambassador, by path; empty without one
@@ -33,10 +35,12 @@ type groupDecoder struct {
 func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins, made *copies, damaged bool, m *meter, rep *report) (g Group, ok bool) {
 	name, _ := label(block)
 	d := &groupDecoder{
-		scope:     &scope{report: rep, meter: m, names: known, origins: from, copies: made, damaged: damaged},
+		scope:     &scope{report: rep, meter: m, names: known, origins: from, copies: made, inGroup: true, damaged: damaged},
 		src:       src,
 		group:     name,
 		volumes:   map[string]hcl.Range{},
+		secrets:   map[string]hcl.Range{},
+		misplaced: map[*hclsyntax.Attribute]bool{},
 		hostPaths: map[string]string{},
 		upstream:  map[string]cty.Value{},
 		listens:   map[*hclsyntax.Block]Upstream{},
@@ -61,6 +65,8 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	g.DNS = d.dns
 	g.Network = d.network(block)
 	g.Volumes = d.readVolumes(block)
+	d.checkSecretReferences(block)
+	g.Secrets = d.readSecrets(block)
 	g.Containers = d.readContainers(block)
 	g.Resources = d.limits(block)
 	g.Update = d.update(block)

@@ -48,6 +48,7 @@ func (g *Group) fixedPart(c Container) fixedPart {
 	c.Door = c.Door.Fixed()
 	c.Resources.Disk = min(c.Resources.Disk, bounded)
 	c.Files = fixedFiles(c.Files)
+	c.Secrets = fixedUses(c.Secrets)
 	fixed := fixedPart{Container: c}
 	if c.Role == Ambassador {
 		fixed.Servers = g.Network.Servers
@@ -67,7 +68,7 @@ func (g *Group) fixedPart(c Container) fixedPart {
 // fileWords are the words of a group file for the JSON names that differ from them.
 var fileWords = map[string]string{
 	"mounts": "mount", "files": "file", "devices": "device", "volumes": "volume", "servers": "servers of dns",
-	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block", "probes": "probe", "reloads": "reload",
+	"names": "names of upstreams", "upstreams": "upstream", "role": "kind of block", "probes": "probe", "reloads": "reload", "secrets": "secret", "answers": "on_change of secrets",
 }
 
 // Changes returns what differs between a container of the group and that of an earlier definition,
@@ -96,6 +97,7 @@ type livePart struct {
 	Container
 	Volumes []Volume          `json:"volumes,omitempty"` // with their bounds on disk
 	Reloads map[string]string `json:"reloads,omitempty"` // signals, by the path of the file
+	Answers []SecretUse       `json:"answers,omitempty"` // to another value of a secret
 }
 
 func (g *Group) livePart(c Container) livePart {
@@ -109,6 +111,9 @@ func (g *Group) livePart(c Container) livePart {
 		if f.Reload != "" {
 			live.Reloads[f.Path] = f.Reload
 		}
+	}
+	for _, u := range c.Secrets {
+		live.Answers = append(live.Answers, SecretUse{Name: u.Name, Reload: u.Reload, OnChange: u.OnChange})
 	}
 	for _, v := range g.mountedBy(c) {
 		if v.Persistent {

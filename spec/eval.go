@@ -31,6 +31,7 @@ type scope struct {
 	names   names
 	origins *origins
 	copies  *copies // nil where no block has for_each
+	inGroup bool    // it is of a group's block
 	damaged bool    // declarations may be missing after a syntax error, so unknown names are not reported
 
 	// unresolved is set when an expression has no value. The cause has been reported, and the
@@ -111,6 +112,9 @@ func withoutValues(diags hcl.Diagnostics) (plain hcl.Diagnostics) {
 func (s *scope) resolve(expr hclsyntax.Expression, t hcl.Traversal) (root, name string, value cty.Value, ok bool) {
 	root, at := t.RootName(), t.SourceRange()
 	values, known := s.names[root]
+	if !known && root == "secret" && s.inGroup {
+		return "", "", cty.NilVal, false // reported by checkSecretReferences
+	}
 	if !known {
 		s.unknownRoot(root, at, literally(expr, t))
 		return "", "", cty.NilVal, false
@@ -153,6 +157,8 @@ func (s *scope) unknownRoot(root string, at hcl.Range, literally string) {
 	switch known := slices.Sorted(maps.Keys(s.names)); {
 	case root == "each":
 		s.errorf(at, "Not known here", "\"each\" is known inside a block with %s, and in its blocks, unless they have a %[1]s of their own.", forEach)
+	case root == "secret":
+		s.errorf(at, "Not known here", "The value of a secret is not known before the container is created, so it can't be in a variable or a local. %s", filePlace)
 	case root == "upstream" || root == "group":
 		s.errorf(at, "Not known here", "%q is known inside a group only, and not in its upstream blocks.", root)
 	case len(known) == 0:
@@ -167,6 +173,7 @@ var declared = map[string]struct{ what, how string }{
 	"var":      {"variable", `Declare it at the top of the file: variable "%s" { type = string }`},
 	"local":    {"local", "Declare it at the top of the file: locals { %s = ... }"},
 	"upstream": {"upstream", `Declare it in the group's ambassador block: upstream "%s" { listen = PORT }`},
+	"secret":   {"secret", `Declare it in the group block: secret "%s" { file = "/etc/keys/db" }`},
 	"group":    {"attribute of the group", "The one that can be referred to is group.name, not group.%s."},
 }
 

@@ -26,7 +26,7 @@ func (d *groupDecoder) files(container *hclsyntax.Block, c *Container, taken map
 	d.checkReloads(blocks)
 	for b := range d.keyed(blocks) {
 		r := d.in(b)
-		f := File{Mode: d.mode(r)}
+		f := File{Mode: d.octal(r, 0o777, "0644"), Owner: d.imageOwner(r)}
 		if p, ok := label(b); ok {
 			f.Path, _ = d.target("file", p, b.LabelRanges[0], taken)
 		}
@@ -35,6 +35,8 @@ func (d *groupDecoder) files(container *hclsyntax.Block, c *Container, taken map
 			d.errorf(r.body.Attributes["content"].NameRange, "Two contents for one file", "A file has either source or content. Keep one of them.")
 		case source:
 			f.Content = d.source(r)
+		case content && mentionsSecret(r.body.Attributes["content"].Expr):
+			f.Content, f.Secrets = d.secretContent(r)
 		case content:
 			if s, _, ok := r.text("content", required); ok {
 				f.Content = []byte(s)
@@ -44,6 +46,9 @@ func (d *groupDecoder) files(container *hclsyntax.Block, c *Container, taken map
 		}
 		if len(f.Content) > MaxPlacedFile {
 			d.errorf(r.at, "File too large", "The file has %d KiB; a placed file has at most %d KiB. Put larger ones into the image.", len(f.Content)>>10, MaxPlacedFile>>10)
+		}
+		if f.Mode == f.defaultMode() {
+			f.Mode = 0
 		}
 		f.Reload = d.reload(r, c, f.Path)
 		f.Seal()
@@ -101,14 +106,16 @@ func cause(err error) error {
 	return err
 }
 
-// mode reads a file's permission bits. It returns 0 for the default ones.
-func (d *groupDecoder) mode(r reader) uint32 {
-	mode := d.octal(r, 0o777, "0644")
-	if mode == defaultMode {
-		return 0
+// defaultMode returns the permission bits of a file whose block names none.
+func (f File) defaultMode() uint32 {
+	if len(f.Secrets) > 0 {
+		return DefaultSecretMode
 	}
-	return mode
+	return defaultMode
 }
+
+// Permissions returns the permission bits, with the default filled in.
+func (f File) Permissions() uint32 { return cmp.Or(f.Mode, f.defaultMode()) }
 
 // octal reads permission bits. They have to be a text, because HCL takes a number for decimal.
 func (d *groupDecoder) octal(r reader, most uint64, example string) uint32 {

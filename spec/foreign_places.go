@@ -6,6 +6,7 @@ const (
 	writeSize       = `Write: size = "50MiB"`
 	writeOwner      = `Write: owner = "1000:1000"`
 	writeMode       = `Write: mode = "0750"`
+	writeSecret     = `Write in the group block: secret "NAME" { file = "/etc/keys/NAME" }, and in the container: secret "NAME" {}. The container has it at /run/secrets/NAME.`
 	tmpfsLabel      = `The block's label is the path: tmpfs "/path" { ... }.`
 	threeVolumes    = `A volume is in memory. To keep it on disk, write: persistent = true. ` + writeHostPath
 	mountsNoHost    = `The folder of the host is named in the volume's block: volume "NAME" { host_path = "/srv/data" }.`
@@ -66,7 +67,8 @@ var foreignPlaces = map[string][]translation{
 		{"external driver persistent_volume_claim volume_claim_template sticky", writePersistent},
 		{"type", threeVolumes},
 		{"driver_opts options mount_options nfs iscsi csi cephfs glusterfs access_mode access_modes attachment_mode", mountedOnHost},
-		{"config_map secret downward_api projected", writeFile},
+		{"config_map downward_api projected", writeFile},
+		{"secret", writeSecret},
 		{"tmpfs medium", `A volume is in memory by default. Set its size: size = "64MiB"`},
 		{"empty_dir", `Write: volume "NAME" { size = "64MiB" }`},
 		{"size_limit storage capacity", `Write: size = "64MiB"`},
@@ -100,7 +102,7 @@ var foreignPlaces = map[string][]translation{
 		{"file src host_path", `Write: source = "NAME"`},
 		{"environment", `Write: content = var.NAME, and declare the variable: variable "NAME" {}.`},
 		{"read_only", "A file is read-only in the container always. Leave the line out."},
-		{"owner uid gid user group", `A file belongs to root. Let others read it: mode = "0444"`},
+		{"uid gid user group", `Write: owner = "1000:1000"`},
 		{"perms permissions", `Write: mode = "0444"`},
 		{"external name", `A file's contents come from this host: source = "NAME"`},
 	},
@@ -129,6 +131,16 @@ var foreignPlaces = map[string][]translation{
 		{"backoff", `Write: delay = "1s", max_delay = "1m"`},
 		{"max_interval restart_max_delay_sec", `Write: max_delay = "5m"`},
 		{"render_templates", "A container that is started again has its files as they were applied. Leave the line out."},
+	},
+	"secret": {
+		{"source path", `In the group block, write: file = "/etc/keys/NAME"`},
+		{"content value data string_data environment env", `A value in a group file is no secret. Write it to a file that root alone can read, and in the group block: file = "/etc/keys/NAME"`},
+		{"uid gid user group", `In the container's block, write: owner = "1000:1000"`},
+		{"target mount_path", `A container has it at /run/secrets/NAME. For another path, write: file "/path" { content = secret.NAME }`},
+		{"change_mode", `In the container's block, write: on_change = "none", or reload = "SIGHUP"`},
+		{"signal change_signal", `In the container's block, write: reload = "SIGHUP"`},
+		{"exec program", `In the group block, write: command = ["/usr/bin/program", "argument"]`},
+		{"type driver external name secret_name items optional template_driver", "The block's label is the name, and file, credential or command is where the value comes from. Leave the line out."},
 	},
 	"stop": {
 		{"grace grace_period stop_grace_period stop_timeout kill_timeout seconds", `Write: timeout = "10s"`},

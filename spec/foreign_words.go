@@ -44,7 +44,7 @@ var foreignWords = []translation{
 	{"affinity constraint spread placement node_selector node_name node_pool tolerations topology_spread_constraints datacenters region regions scheduler_name scheduling_gates overhead", oneHost},
 	{"migrate reschedule disconnect multiregion endpoint_mode max_client_disconnect stop_after_client_disconnect prevent_reschedule_on_lost", oneHost},
 	{"priority priority_class_name preemption_policy all_at_once namespace", oneHost},
-	{"service_account service_account_name automount_service_account_token identity vault consul", `A group has no account with a server. Place what its programs log in with: file "/path" { source = "NAME" }`},
+	{"service_account service_account_name automount_service_account_token identity vault consul", `A group has no account with a server. Give its programs what they log in with: secret "NAME" {}, and in the group block secret "NAME" { file = "/etc/keys/NAME" }`},
 	{"enable_service_links readiness_gates csi_plugin selector", oneHost},
 	{"dispatch_payload parameterized", "A group file is a template of jobs: sallyport run FILE -- ARGS. With -i it reads standard input."},
 
@@ -97,7 +97,7 @@ var foreignWords = []translation{
 	{"empty_dir tmpfs_options", `Write, for one container: tmpfs "/path" { size = "64MiB" }. For several, declare a volume in the group and mount it.`},
 	{"read_only_tmpfs volatile_tmp", `Nothing is mounted by itself. Write, for each path: tmpfs "/tmp" { size = "64MiB" }`},
 	{"configs config_map config_maps", writeFile},
-	{"secrets", `Place each value with a file block: file "/run/secrets/NAME" { source = "NAME" }. Every user of the container can read it, unless you write: mode = "0400"`},
+	{"secrets", writeSecret},
 	{"template templates", `A file's contents may have references in them: file "/path" { content = "listen ${var.port}" }. For a file that is to change while the program runs, add: reload = "SIGHUP".`},
 	{"fs_group", `Write in the volume block: owner = "1000:1000"`},
 	{"fs_group_change_policy", `The owner of a volume is set before anything mounts it. Write in the volume block: owner = "1000:1000"`},

@@ -45,6 +45,7 @@ type Group struct {
 	Network    Network           `json:"network,omitzero"`
 	Containers []Container       `json:"containers"` // start order: ambassador, inits, sidecars, apps
 	Volumes    []Volume          `json:"volumes,omitempty"`
+	Secrets    []Secret          `json:"secrets,omitempty"`  // sorted by name
 	Resources  Resources         `json:"resources,omitzero"` // limits on all containers together; no defaults
 	Update     Update            `json:"update,omitzero"`
 	// Timeout is how long a run of the job may take. Zero means as long as it likes. Only a job has
@@ -95,14 +96,15 @@ type Container struct {
 	Init bool `json:"init,omitempty"`
 	// ReadOnly means that nothing can be written to the root file system. Mounts, Tmpfs, /dev/shm
 	// and the rest of /dev stay as they are.
-	ReadOnly  bool      `json:"read_only,omitempty"`
-	Mounts    []Mount   `json:"mounts,omitempty"`
-	Tmpfs     []Tmpfs   `json:"tmpfs,omitempty"`
-	Files     []File    `json:"files,omitempty"`
-	Devices   []Device  `json:"devices,omitempty"`
-	ShmSize   int64     `json:"shm_size,omitempty"` // of /dev/shm, in bytes; 0: [DefaultSharedMemory]
-	Resources Resources `json:"resources,omitzero"`
-	Ulimits   []Ulimit  `json:"ulimits,omitempty"` // sorted by name; those without a line have a default
+	ReadOnly  bool        `json:"read_only,omitempty"`
+	Mounts    []Mount     `json:"mounts,omitempty"`
+	Tmpfs     []Tmpfs     `json:"tmpfs,omitempty"`
+	Files     []File      `json:"files,omitempty"`
+	Secrets   []SecretUse `json:"secrets,omitempty"` // sorted by name
+	Devices   []Device    `json:"devices,omitempty"`
+	ShmSize   int64       `json:"shm_size,omitempty"` // of /dev/shm, in bytes; 0: [DefaultSharedMemory]
+	Resources Resources   `json:"resources,omitzero"`
+	Ulimits   []Ulimit    `json:"ulimits,omitempty"` // sorted by name; those without a line have a default
 	// Sysctls are settings of the container's IPC namespace, by their names: [ContainerSysctls].
 	Sysctls   map[string]string `json:"sysctls,omitempty"`
 	Restart   Restart           `json:"restart,omitzero"`
@@ -124,8 +126,9 @@ type Container struct {
 	// and Journal, and the part of the Door that [Door.Fixed] drops. It is also the definition of
 	// each volume that the container mounts, and the contents of its /etc/hosts and
 	// /etc/resolv.conf that come from the file. Of a bound on disk it has only whether there is
-	// one. Of a File with a Reload it has neither the Content nor the signal. A different digest
-	// means that the container is replaced.
+	// one. Of a File with a Reload it has neither the Content nor the signal. Of a secret it has
+	// neither where the value comes from nor the answer to another one. A different digest means
+	// that the container is replaced.
 	Digest string `json:"digest"`
 }
 
@@ -181,9 +184,14 @@ type Device struct {
 
 // A File is a file of the group file that is placed read-only into a container.
 type File struct {
-	Path    string `json:"path"` // absolute, in the container
-	Content []byte `json:"content"`
-	Mode    uint32 `json:"mode,omitempty"` // permission bits; 0 means 0444
+	Path string `json:"path"` // absolute, in the container
+	// Content has a placeholder where one of the Secrets stands: see [File.Render].
+	Content []byte   `json:"content"`
+	Secrets []string `json:"secrets,omitempty"` // sorted
+	Mode    uint32   `json:"mode,omitempty"`    // permission bits; 0 means 0444, and 0400 with Secrets
+	// Owner is "user" or "user:group", in numbers or by names from the image. Empty means root, and
+	// with Secrets the user that the container runs as.
+	Owner string `json:"owner,omitempty"`
 	// Reload is the signal that a running program gets when Content has changed: "SIGHUP". Empty
 	// means that the change replaces the container.
 	Reload string `json:"reload,omitempty"`

@@ -35,7 +35,7 @@ func (d *groupDecoder) reload(r reader, c *Container, p string) string {
 	stop := cmp.Or(c.Stop.Signal, "SIGTERM")
 	switch bare := strings.TrimPrefix(strings.ToUpper(s), "SIG"); {
 	case c.Role == Init:
-		d.errorf(at, "An init is not reloaded", "An init runs to its end before the apps start, and has no use for a file that changes later. Leave reload out: the init runs again when the file has changed.")
+		d.errorf(at, "An init is not reloaded", "An init runs to its end before the apps start, and has no use for a file that changes later. Leave reload out.")
 		return ""
 	case bare == "KILL" || bare == "STOP":
 		d.errorf(at, "Invalid signal", "No program can handle SIG%s, so none reads a file again because of it. Write the one that the program's manual names, such as \"SIGHUP\".", bare)

@@ -3,6 +3,7 @@ package spec
 import (
 	"cmp"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -147,6 +148,11 @@ func (d *groupDecoder) addFiles(app *Container, files map[string][]byte, block *
 		}
 	}
 	slices.SortFunc(app.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if len(app.Secrets) > 0 && within(path.Clean(name), SecretsPath) {
+			d.errorf(hcl.Range{}, "In the folder of the secrets", "The app has its secrets in %s, which nothing else can be in. Choose a path outside of it for %s.", SecretsPath, quote(name))
+		}
+	}
 	if len(files) > 0 {
 		d.checkFolders(app, taken)
 	}

@@ -18,7 +18,7 @@ const fileKind = ""
 
 var (
 	containerAttrs  = []string{"image", "pull", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "init", "read_only", "shm_size", "sysctls", "on_failure"}
-	containerBlocks = []string{"signed_by", "mount", "tmpfs", "file", "device", "probe", "resources", "ulimits", "restart", "stop", "output"}
+	containerBlocks = []string{"signed_by", "mount", "tmpfs", "file", "secret", "device", "probe", "resources", "ulimits", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )
 
@@ -33,7 +33,7 @@ var kinds = map[string]kind{
 	"group": {
 		title: "a group block", label: "the group's name", each: true,
 		attrs:  []string{"name", "egress", "dns", "labels", "timeout"},
-		blocks: []string{"app", "sidecar", "init", "ambassador", "signed_by", "volume", "network", "resources", "update", "schedule"},
+		blocks: []string{"app", "sidecar", "init", "ambassador", "signed_by", "volume", "secret", "network", "resources", "update", "schedule"},
 	},
 	"app":     {title: "an app block", label: "the container's name", each: true, attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: containerBlocks},
 	"sidecar": {title: "a sidecar block", label: "the container's name", each: true, attrs: slices.Concat(containerAttrs, []string{"after"}), blocks: slices.Concat(containerBlocks, []string{"output_of"})},
@@ -51,7 +51,8 @@ var kinds = map[string]kind{
 	"mount":     {title: "a mount block", label: "the volume's name", each: true, attrs: []string{"path", "read_only"}},
 	"signed_by": {title: "a signed_by block", attrs: []string{"key", "identity", "bundle"}},
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", each: true, attrs: []string{"size", "owner", "mode", "exec"}},
-	"file":      {title: "a file block", label: "the path in the container", each: true, attrs: []string{"source", "content", "mode", "reload"}},
+	"file":      {title: "a file block", label: "the path in the container", each: true, attrs: []string{"source", "content", "owner", "mode", "reload"}},
+	"secret":    {title: "a secret block", label: "the secret's name", each: true, attrs: []string{"file", "credential", "command", "timeout", "owner", "mode", "on_change", "reload"}},
 	"device":    {title: "a device block", label: "the device's path on the host", attrs: []string{"to", "access", "optional", "unsafe"}},
 	"probe":     {title: "a probe block", label: "its kind (startup, ready or live)", attrs: []string{"http", "tcp", "grpc", "exec", "image", "initial_delay", "start_period", "start_interval", "interval", "timeout", "failures", "successes"}},
 	"resources": {title: "a resources block", once: true, attrs: []string{"cpu", "memory", "swap", "pids", "io_weight", "disk", "cpuset"}},

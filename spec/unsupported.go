@@ -17,9 +17,7 @@ type refusal struct {
 }
 
 // unsupported are all refusals. To switch a feature on, delete its row.
-var unsupported = []refusal{
-	{slices.Concat(containerKinds, []string{"group"}), "secret", `Place the value with a file block instead: file "/path" { source = ... }.`},
-}
+var unsupported = []refusal{}
 
 func isRefused(refusals []refusal, parent, name string) bool {
 	return slices.ContainsFunc(refusals, func(r refusal) bool { return r.matches(parent, name) })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/netns/watch"
 	"github.com/sallyport/sallyport/shim/api"
@@ -25,6 +26,7 @@ import (
 	"github.com/sallyport/sallyport/shim/linux/disks"
 	"github.com/sallyport/sallyport/shim/linux/network"
 	"github.com/sallyport/sallyport/shim/linux/probe"
+	"github.com/sallyport/sallyport/shim/linux/secrets"
 	"github.com/sallyport/sallyport/shim/linux/volumes"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/logs/removed"
@@ -48,6 +50,11 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	}
 	if err := in.conf.mustHold(ui); err != nil {
 		return err
+	}
+	// Values of secrets pass through its memory, so no core file has that. It has no effect on what
+	// the daemon starts, other than a limit on core files.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("keep the daemon's memory out of core files: %w", err)
 	}
 	l, err := in.layout(v.paths)
 	if err != nil {
@@ -139,7 +146,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	drift, mounted := network.NewDrift(), volumes.New(l, address)
+	drift, mounted, held := network.NewDrift(), volumes.New(l, address), secrets.New(l)
 	changes := hearChanges(watch.Open, log)
 	defer changes.Close()
 	drift.Hear(changes)
@@ -150,7 +157,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	var denied *denials.Poller // before the keeper runs
 	keeper, err := keeper.New(withFailpoints(keeper.Config{
 		Config: runner.Config{
-			Runtime: client, Network: network, Volumes: mounted, Cgroups: bounds, Images: client, Devices: client, Log: log,
+			Runtime: client, Network: network, Volumes: mounted, Secrets: held, Cgroups: bounds, Images: client, Devices: client, Log: log,
 			Drift: drift, Prober: probe.New(l, client), Checks: client, Exec: client, Boot: bootClock(), Journal: journal, PortInUse: network.PortInUse, LastOutput: lastOutput(l),
 			Incarnations: removed.Logs{Dir: l.LogDir}, Lost: events.Lost,
 			WantOutput: wantOutput(l),
@@ -159,7 +166,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			},
 		},
 		Denied: func(group string) uint64 { return denied.Flush(group) }, Processes: client, RunLimits: runLimits(conf.now),
-		Store: store, Watcher: client, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageNotes: client, Shims: client, ImageDisk: disks.Of,
+		Store: store, Watcher: watchers{client, held}, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageNotes: client, Shims: client, ImageDisk: disks.Of,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {
@@ -243,6 +250,18 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	})
 	context.AfterFunc(ctx, func() { notifySystemd(log, "STOPPING=1") })
 	return endWithin(ctx, partsGrace, g.Wait)
+}
+
+// watchers report what any of them reports.
+type watchers []keeper.Watcher
+
+// Watch implements [keeper.Watcher].
+func (all watchers) Watch(ctx context.Context, changed func(group string)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, w := range all {
+		g.Go(func() error { return w.Watch(ctx, changed) })
+	}
+	return g.Wait()
 }
 
 // hearChanges begins to hear the kernel's reports of changes on the host. A nil Watcher means that

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/linux/secrets"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
@@ -62,11 +63,13 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 	if err != nil {
 		return err
 	}
-	files := createFiles(req.Group, req.Container, resolvers)
-	if zone, ok, err := zoneOf(req.Container); err != nil {
+	files, err := placedFiles(req.Group, req.Container, resolvers)
+	if err != nil {
 		return err
-	} else if ok && !has(files, zone.Path) {
-		files = append([]spec.File{zone}, files...)
+	}
+	own, err := c.own(ctx, image, req.Group.Name, &req.Container)
+	if err != nil {
+		return hint.Bound(fmt.Errorf("create %s: %w", id, err))
 	}
 	record, err := c.record(ctx, req, image, files)
 	if err != nil {
@@ -76,7 +79,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 	if err := c.addRecord(ctx, req, record); err != nil {
 		return c.unanswered(fmt.Errorf("create %s: %w", id, err))
 	}
-	if err := c.addTask(ctx, req, image, record, files); err != nil {
+	if err := c.addTask(ctx, req, image, record, files, own); err != nil {
 		ctx, cancel := c.cleanup(ctx)
 		defer cancel()
 		if err := c.remove(ctx, req.Group.Name, req.Container.Name); err != nil {
@@ -106,7 +109,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		Netns:     l.NetnsPath(group.Name),
 		Cgroup:    l.CgroupPath(group.Name, req.Container.Role, req.Container.Name),
 		Volumes:   make(map[string]string),
-		Files:     placeFiles(l.FilesPath(group.Name, req.Container.Name), files),
+		Files:     placeFiles(l.FilesPath(group.Name, req.Container.Name), secrets.FilesPath(l, group.Name, req.Container.Name), files),
 		Modes:     modesFolder(l.FilesPath(group.Name, req.Container.Name)),
 		Host:      lookAtHost(),
 	}
@@ -119,6 +122,9 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		if in.Init, err = findReaper(); err != nil {
 			return containers.Container{}, err
 		}
+	}
+	if len(req.Container.Secrets) > 0 {
+		in.Secrets = secrets.GivenPath(l, group.Name, req.Container.Name)
 	}
 	if req.Container.OutputOf != "" {
 		in.Output = filepath.Dir(l.LogPath(group.Name, req.Container.Name))
@@ -173,9 +179,12 @@ func (c *Client) addRecord(ctx context.Context, req host.CreateRequest, record c
 
 // addTask makes everything else: files, root filesystem, and the process that is going to run the
 // program.
-func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *imageFacts, record containers.Container, files []spec.File) error {
+func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *imageFacts, record containers.Container, files []spec.File, own owned) error {
 	group, name, l := req.Group.Name, req.Container.Name, c.cfg.Layout
-	if err := writeFiles(l.FilesPath(group, name), files); err != nil {
+	if err := own.Place(req.Container.Secrets, own.uses); err != nil {
+		return err
+	}
+	if err := own.writeFiles(l.FilesPath(group, name), files); err != nil {
 		return err
 	}
 	if err := makeModes(l.FilesPath(group, name), req.Container.Tmpfs); err != nil {
@@ -222,7 +231,7 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 
 // createTask asks containerd for the task. A shim ends with its last task, and may have been ending
 // when this task came to it. So a failure is tried again, unless an operator can mend it.
-func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest, secrets []string) error {
+func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.CreateTaskRequest, programs []string) error {
 	if err := c.endHungShim(ctx, shimGroup, busyShimAsked); err != nil {
 		return fmt.Errorf("create %s: %w", req.ContainerID, err)
 	}
@@ -234,7 +243,7 @@ func (c *Client) createTask(ctx context.Context, shimGroup string, req *tasks.Cr
 		if err == nil {
 			return nil
 		}
-		err = runtimeProblem("create", req.ContainerID, err, secrets...)
+		err = runtimeProblem("create", req.ContainerID, err, programs...)
 		if _, mendable := errors.AsType[*hint.Error](err); mendable && c.leftover(req.ContainerID) == nil || attempt == createAttempts {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/layout"
+	"github.com/sallyport/sallyport/shim/linux/secrets"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -32,6 +33,16 @@ func createFiles(g *spec.Group, c spec.Container, resolvers []byte) []spec.File 
 		}
 	}
 	return append(files, c.Files...)
+}
+
+// placedFiles lists all files of the host that are placed into a container.
+func placedFiles(g *spec.Group, c spec.Container, resolvers []byte) ([]spec.File, error) {
+	files := createFiles(g, c, resolvers)
+	zone, ok, err := zoneOf(c)
+	if ok && !has(files, zone.Path) {
+		files = append([]spec.File{zone}, files...)
+	}
+	return files, err
 }
 
 // hostsFile has the names of the group's loopback. A member also finds the upstreams there. The
@@ -81,42 +92,48 @@ func has(files []spec.File, path string) bool {
 	return false
 }
 
-// placeFiles returns the place of each file below dir. Its name is the file's position in the list.
-func placeFiles(dir string, files []spec.File) []oci.File {
+// placeFiles returns the place of each file below dir, or below secret if it has secrets in it. Its
+// name is the file's position in the list.
+func placeFiles(dir, secret string, files []spec.File) []oci.File {
 	var placed []oci.File
 	for i, f := range files {
-		placed = append(placed, oci.File{Source: filepath.Join(dir, strconv.Itoa(i)), Path: f.Path})
+		folder := dir
+		if len(f.Secrets) > 0 {
+			folder = secret
+		}
+		placed = append(placed, oci.File{Source: filepath.Join(folder, strconv.Itoa(i)), Path: f.Path})
 	}
 	return placed
 }
 
 // writeFiles writes the files where placeFiles places them, in a new folder. Nothing reads them
 // before the container has a task, which it gets after all of them are written.
-func writeFiles(dir string, files []spec.File) error {
+func writeFiles(dir, secret string, files []spec.File, owners fileOwners) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("old files of the container: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("folder for the container's files: %w", err)
 	}
-	for i, place := range placeFiles(dir, files) {
-		if err := placeFile(place.Source, files[i]); err != nil {
+	for i, place := range placeFiles(dir, secret, files) {
+		if err := placeFile(place.Source, files[i], owners); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// placeFile writes a placed file to the host.
-func placeFile(name string, f spec.File) error {
-	mode := os.FileMode(0o444)
-	if f.Mode != 0 {
-		mode = os.FileMode(f.Mode).Perm()
-	}
+// placeFile writes a placed file to the host. Its content has the values of its secrets.
+func placeFile(name string, f spec.File, owners fileOwners) error {
 	if err := os.WriteFile(name, f.Content, 0o600); err != nil {
 		return fmt.Errorf("file %s: %w", f.Path, err)
 	}
-	if err := os.Chmod(name, mode); err != nil { // not subject to the umask
+	if id, ok := owners[f.Path]; ok {
+		if err := os.Chown(name, int(id[0]), int(id[1])); err != nil {
+			return fmt.Errorf("file %s: %w", f.Path, err)
+		}
+	}
+	if err := os.Chmod(name, os.FileMode(f.Permissions()).Perm()); err != nil { // not subject to the umask
 		return fmt.Errorf("file %s: %w", f.Path, err)
 	}
 	return nil
@@ -148,6 +165,9 @@ func removeFiles(l layout.Layout, group, container string) error {
 	dir := l.FilesPath(group, container)
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("files of %s: %w", spec.ID(group, container), err)
+	}
+	if err := secrets.Forget(l, group, container); err != nil {
+		return err
 	}
 	_ = os.Remove(filepath.Dir(dir)) // it is not empty if other containers of the group have files
 	return nil

@@ -74,14 +74,14 @@ func TestNames(t *testing.T) {
 func TestWriteFiles(t *testing.T) {
 	l := layout.Layout{RunDir: t.TempDir()}
 	dir := l.FilesPath("shop", "web")
-	if err := writeFiles(dir, []spec.File{{Path: "/a"}, {Path: "/b"}, {Path: "/c"}}); err != nil {
+	if err := writeFiles(dir, "", []spec.File{{Path: "/a"}, {Path: "/b"}, {Path: "/c"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	files := []spec.File{{Path: "/etc/x", Content: []byte("x")}, {Path: "/bin/y", Content: []byte("y"), Mode: 0o777}}
-	if err := writeFiles(dir, files); err != nil {
+	if err := writeFiles(dir, "", files, nil); err != nil {
 		t.Fatal(err)
 	}
-	for i, place := range placeFiles(dir, files) {
+	for i, place := range placeFiles(dir, "", files) {
 		b, err := os.ReadFile(place.Source)
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +106,7 @@ func TestWriteFiles(t *testing.T) {
 func TestRemoveFiles(t *testing.T) {
 	l := layout.Layout{RunDir: t.TempDir()}
 	for _, name := range []string{"web", "db"} {
-		if err := writeFiles(l.FilesPath("shop", name), []spec.File{{Path: "/x"}}); err != nil {
+		if err := writeFiles(l.FilesPath("shop", name), "", []spec.File{{Path: "/x"}}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestStartedAt(t *testing.T) {
 	if at := startedAt(l, "shop", "web"); !at.IsZero() {
 		t.Errorf("never started, and yet at %v", at)
 	}
-	if err := writeFiles(l.FilesPath("shop", "web"), nil); err != nil {
+	if err := writeFiles(l.FilesPath("shop", "web"), "", nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := markStarted(l, "shop", "web"); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/linux/secrets"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -41,11 +43,26 @@ func (c *Client) Reload(ctx context.Context, group string, want spec.Container) 
 	if was.Digest != want.Digest {
 		return fmt.Errorf("reload %s: it was made from another definition", id)
 	}
+	given, err := secrets.Look(c.cfg.Layout, group, &want)
+	if err != nil {
+		return fmt.Errorf("reload %s: %w", id, err)
+	}
+	untold, err := given.Untold()
+	if err != nil {
+		return fmt.Errorf("reload %s: %w", id, err)
+	}
 	files := want.NotLoaded(was.Loaded)
-	if len(files) == 0 {
+	for _, f := range want.FilesWith(untold) {
+		if !has(files, f.Path) {
+			files = append(files, f)
+		}
+	}
+	names := append(want.SecretSignals(untold), spec.ReloadSignals(files)...)
+	if len(names) == 0 {
 		return nil
 	}
-	signals, err := parseSignals(spec.ReloadSignals(files))
+	slices.Sort(names)
+	signals, err := parseSignals(slices.Compact(names))
 	if err != nil {
 		return fmt.Errorf("reload %s: %w", id, err)
 	}
@@ -59,8 +76,7 @@ func (c *Client) Reload(ctx context.Context, group string, want spec.Container) 
 			return c.unhandled(group, want.Name, sig)
 		}
 	}
-	dir := c.cfg.Layout.FilesPath(group, want.Name)
-	switches, err := prepareSwitches(ns, dir, createFiles(&spec.Group{Name: group}, want, nil), files)
+	switches, err := c.prepareReload(ctx, ns, record, group, &want, given, files)
 	defer switches.close()
 	if err != nil {
 		return &hint.Error{
@@ -79,11 +95,50 @@ func (c *Client) Reload(ctx context.Context, group string, want spec.Container) 
 			return err
 		}
 	}
+	if err := given.Told(untold); err != nil {
+		return fmt.Errorf("reload %s: %w", id, err)
+	}
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	if err := c.relabel(ctx, id, map[string]string{labelLoaded: want.Loaded(), labelReloaded: now}); err != nil {
 		return fmt.Errorf("reload %s: %w", id, err)
 	}
 	return nil
+}
+
+// prepareReload prepares the change of files, each where it was placed.
+func (c *Client) prepareReload(ctx context.Context, ns *os.File, record containers.Container, group string, want *spec.Container, given secrets.Given, files []spec.File) (all fileSwitches, err error) {
+	placed, err := placedFiles(&spec.Group{Name: group}, *want, nil)
+	if err != nil {
+		return nil, err
+	}
+	changed := slices.DeleteFunc(slices.Clone(want.Files), func(f spec.File) bool { return !has(files, f.Path) })
+	own := owned{Given: given}
+	if slices.ContainsFunc(changed, func(f spec.File) bool { return f.Owner != "" || len(f.Secrets) > 0 }) {
+		image, err := c.facts(ctx, host.Image{Ref: want.Image, Name: record.Image, Digest: record.Labels[labelImageDigest]})
+		if err != nil {
+			return nil, err
+		}
+		if own, err = c.own(ctx, image, group, want); err != nil {
+			return nil, err
+		}
+	}
+	if changed, err = render(changed, own.Values); err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		dir    string
+		secret bool
+	}{{c.cfg.Layout.FilesPath(group, want.Name), false}, {given.Files, true}} {
+		files := withSecrets(changed, part.secret)
+		if len(files) == 0 {
+			continue
+		}
+		some, err := prepareSwitches(ns, part.dir, placed, files, own.files)
+		if all = append(all, some...); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
 }
 
 func parseSignals(names []string) (signals []syscall.Signal, err error) {

@@ -55,7 +55,7 @@ func (s fileSwitches) close() {
 // prepareSwitches writes the changed files of a container to the host, below dir, where no program
 // sees them. placed lists all of the container's files, as placeFiles places them. The caller
 // closes what it returns, also after an error.
-func prepareSwitches(ns *os.File, dir string, placed, changed []spec.File) (all fileSwitches, err error) {
+func prepareSwitches(ns *os.File, dir string, placed, changed []spec.File, owners fileOwners) (all fileSwitches, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder for the container's files: %w", err)
 	}
@@ -78,7 +78,7 @@ func prepareSwitches(ns *os.File, dir string, placed, changed []spec.File) (all 
 			break
 		}
 		n := slices.IndexFunc(placed, func(f spec.File) bool { return f.Path == all[i].path })
-		err = all[i].prepare(dir, n, changed[i], shownBy[i], mounts)
+		err = all[i].prepare(dir, n, changed[i], owners, shownBy[i], mounts)
 	}
 	return all, err
 }
@@ -104,7 +104,7 @@ func openShown(name string) (shown, mount int, err error) {
 
 // prepare writes the contents of f, which is file n of the container, and decides how they come to
 // its path. mount is the one that is shown there.
-func (s *fileSwitch) prepare(dir string, n int, f spec.File, mount int, mounts []*mountinfo.Info) error {
+func (s *fileSwitch) prepare(dir string, n int, f spec.File, owners fileOwners, mount int, mounts []*mountinfo.Info) error {
 	inUse := map[string]bool{}
 	byNumber := map[int]*mountinfo.Info{}
 	for _, m := range mounts {
@@ -135,7 +135,7 @@ func (s *fileSwitch) prepare(dir string, n int, f spec.File, mount int, mounts [
 	for k := 1; k <= maxHeld; k++ {
 		if name := fmt.Sprintf("%d.%d", n, k); !inUse[name] {
 			var err error
-			s.tree, err = newTree(filepath.Join(dir, name), f)
+			s.tree, err = newTree(filepath.Join(dir, name), f, owners)
 			return err
 		}
 	}
@@ -175,11 +175,11 @@ func rewrite(name string, content []byte) (bool, error) {
 
 // newTree writes a file of the host, and returns a mount of it that is nowhere yet. It has the
 // options of the mounts that a container is made with.
-func newTree(name string, f spec.File) (tree int, err error) {
+func newTree(name string, f spec.File, owners fileOwners) (tree int, err error) {
 	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return -1, err
 	}
-	if err := placeFile(name, f); err != nil {
+	if err := placeFile(name, f, owners); err != nil {
 		return -1, err
 	}
 	tree, err = unix.OpenTree(unix.AT_FDCWD, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)

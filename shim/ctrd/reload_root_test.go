@@ -188,7 +188,7 @@ func TestRootReloadInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ns.Close()
-		s, err := prepareSwitches(ns, c.cfg.Layout.FilesPath("g", "web"), createFiles(r.group, next, nil), next.Files[:1])
+		s, err := prepareSwitches(ns, c.cfg.Layout.FilesPath("g", "web"), createFiles(r.group, next, nil), next.Files[:1], nil)
 		defer s.close()
 		if err != nil {
 			t.Fatal(err)

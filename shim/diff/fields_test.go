@@ -16,17 +16,18 @@ import (
 
 // notCompared are the fields that no comparison sees, and why. All others are.
 var notCompared = map[string]string{
-	"Group.Name":                 "the groups that are compared have one name",
-	"Group.Digest":               "follows from the other fields",
-	"Group.Pos.File":             "where the group is written",
-	"Group.Pos.Line":             "where the group is written",
-	"Group.Pos.Column":           "where the group is written",
-	"Group.Variables.Name":       "another variable is no other value",
-	"Group.Variables.Default":    "the value counts, and not where it is from",
-	"Group.Variables.Sensitive":  "hides values, and is none",
-	"Group.Sensitive":            "hides values, and is none",
-	"Group.Containers.Digest":    "follows from the other fields",
-	"Group.Containers.Files.Sum": "follows from the contents",
+	"Group.Name":                     "the groups that are compared have one name",
+	"Group.Digest":                   "follows from the other fields",
+	"Group.Pos.File":                 "where the group is written",
+	"Group.Pos.Line":                 "where the group is written",
+	"Group.Pos.Column":               "where the group is written",
+	"Group.Variables.Name":           "another variable is no other value",
+	"Group.Variables.Default":        "the value counts, and not where it is from",
+	"Group.Variables.Sensitive":      "hides values, and is none",
+	"Group.Sensitive":                "hides values, and is none",
+	"Group.Containers.Digest":        "follows from the other fields",
+	"Group.Containers.Files.Sum":     "follows from the contents",
+	"Group.Containers.Files.Secrets": "follows from the contents",
 }
 
 // filled returns a group in which no field is zero.

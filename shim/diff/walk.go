@@ -43,7 +43,9 @@ var notCompared = map[reflect.Type][]string{
 	reflect.TypeFor[spec.Volume]():    {"Name"},
 	reflect.TypeFor[spec.Mount]():     {"Path"}, // the label of the block, as those below
 	reflect.TypeFor[spec.Tmpfs]():     {"Path"},
-	reflect.TypeFor[spec.File]():      {"Path", "Sum"},
+	reflect.TypeFor[spec.File]():      {"Path", "Sum", "Secrets"}, // those are in the content
+	reflect.TypeFor[spec.Secret]():    {"Name"},
+	reflect.TypeFor[spec.SecretUse](): {"Name"},
 	reflect.TypeFor[spec.Probe]():     {"Kind"},
 	reflect.TypeFor[spec.Ulimit]():    {"Name"},
 	reflect.TypeFor[spec.Upstream]():  {"Name"},
@@ -52,7 +54,7 @@ var notCompared = map[reflect.Type][]string{
 
 // fileWords are the words of a group file for the JSON names that differ from them.
 var fileWords = map[string]string{
-	"mounts": "mount", "files": "file", "probes": "probe", "upstreams": "upstream", "role": "kind of block",
+	"mounts": "mount", "files": "file", "secrets": "secret", "probes": "probe", "upstreams": "upstream", "role": "kind of block",
 	"network.servers": "network.dns.servers", "intercept": "intercept.port",
 }
 
@@ -66,6 +68,10 @@ func sideOf(g *spec.Group, h hiding) side {
 	}
 	add("", &part{}, *g)
 	for _, c := range g.Containers {
+		c.Files = slices.Clone(c.Files)
+		for i := range c.Files {
+			c.Files[i].Content = c.Files[i].Shown()
+		}
 		add("container "+c.Name, &part{container: c.Name}, c)
 	}
 	for _, v := range g.Volumes {

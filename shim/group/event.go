@@ -22,6 +22,7 @@ const (
 	EventRestarted EventKind = "restarted" // a container ended and was started again
 	EventSignal    EventKind = "signal"    // an operator sent a container's program a signal
 	EventReloaded  EventKind = "reloaded"  // files of a running container were changed, and it was sent their signals
+	EventSecret    EventKind = "secret"    // a secret has another value, or its source can't be read
 	EventPreStop   EventKind = "pre_stop"  // a container's pre_stop ran, and what became of it
 	EventForward   EventKind = "forward"   // an operator began or ended to forward ports to the ambassador
 	EventMended    EventKind = "mended"    // a file of the state folder was damaged or lost, and what became of it
@@ -33,7 +34,7 @@ const (
 
 // EventKinds lists every kind.
 var EventKinds = []EventKind{
-	EventDenied, EventDeniedIn, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventPreStop, EventForward, EventMended, EventOutput, EventImage, EventRun, EventSchedule,
+	EventDenied, EventDeniedIn, EventDrift, EventQuota, EventState, EventAccepted, EventRollback, EventReverted, EventRestarted, EventSignal, EventReloaded, EventSecret, EventPreStop, EventForward, EventMended, EventOutput, EventImage, EventRun, EventSchedule,
 }
 
 // An Event is something that happened to a group, or to the host if Group is empty. Its JSON is a

@@ -43,6 +43,10 @@ func (l Layout) FilesPath(group, container string) string {
 	return filepath.Join(l.RunDir, "files", group, container)
 }
 
+// SecretsPath returns where the values of a group's secrets are: a file system in memory of its
+// own.
+func (l Layout) SecretsPath(group string) string { return filepath.Join(l.RunDir, "secrets", group) }
+
 // LogPath returns the file with a container's output.
 func (l Layout) LogPath(group, container string) string {
 	return filepath.Join(l.LogDir, group, container+".log")

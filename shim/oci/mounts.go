@@ -48,6 +48,13 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 		own = append(own, in.Output)
 		folders = append(folders, outputMount(in.Output, path))
 	}
+	if len(in.Container.Secrets) > 0 {
+		if in.Secrets == "" {
+			return nil, nil, fmt.Errorf("container %q is given secrets, and there are none", in.Container.Name)
+		}
+		own = append(own, in.Secrets)
+		folders = append(folders, secretsMount(in.Secrets))
+	}
 	var files []specs.Mount
 	if in.Container.Init {
 		if in.Init.Source == "" {
@@ -106,6 +113,11 @@ func (m Modes) Folder(mode uint32) string { return path.Join(string(m), fmt.Spri
 // inside it. No container can remount it: that takes CAP_SYS_ADMIN, which none can be given.
 func outputMount(source, path string) specs.Mount {
 	return specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec", "ro"}}
+}
+
+// secretsMount shows a container its secrets, which the daemon alone changes.
+func secretsMount(source string) specs.Mount {
+	return specs.Mount{Destination: spec.SecretsPath, Type: "bind", Source: source, Options: []string{"bind", "rprivate", "nosuid", "nodev", "noexec", "ro"}}
 }
 
 // systemMounts are the kernel's filesystems. The cgroup is among them because language runtimes

@@ -29,6 +29,7 @@ type Input struct {
 	Cgroup    string            // from the root of the hierarchy
 	Volumes   map[string]string // name of a volume -> its directory on the host
 	Output    string            // folder with the group's output, for a container that is given it
+	Secrets   string            // folder with the secrets that the container is given; empty: none
 	Files     []File            // bound read-only into the container
 	Devices   []Device          // that the container can open
 	Leaves    bool              // the container exchanges packets with the world by itself

@@ -110,7 +110,7 @@ func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) a
 		return actionKeep
 	case s.Task == "" || s.Task == host.TaskNone:
 		return actionCreate
-	case in.outdated(c, s), hasTask(s) && (lost || in.volumeOutdated(c.Name)):
+	case in.outdated(c, s), hasTask(s) && (lost || in.volumeOutdated(c.Name) || in.secretsReplace(c, s)):
 		return actionReplace
 	case s.Task == host.TaskCreated:
 		return actionStart
@@ -118,7 +118,7 @@ func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) a
 		return actionRestart
 	case s.Task == host.TaskRunning && in.Health[c.Name].Failed:
 		return actionKill
-	case s.Task == host.TaskRunning && s.Loaded != c.Loaded():
+	case s.Task == host.TaskRunning && (s.Loaded != c.Loaded() || c.OnSecrets(in.untold(c)) == spec.SecretReloads):
 		return actionReload
 	default:
 		return actionKeep
@@ -139,9 +139,9 @@ func (in Input) restartDue(c *spec.Container, s host.ContainerState) bool {
 }
 
 // prerequisitesUnknown reports whether something is unknown that decides what may run: the group's
-// volumes, or whether the group has ended.
+// volumes, its secrets, or whether the group has ended.
 func (in Input) prerequisitesUnknown() bool {
-	return len(in.Want.Volumes) > 0 && in.Observed.VolumesErr != nil || in.EndedErr != nil
+	return len(in.Want.Volumes) > 0 && in.Observed.VolumesErr != nil || len(in.Want.Secrets) > 0 && in.Observed.SecretsErr != nil || in.EndedErr != nil
 }
 
 // toRemove lists the containers that are stopped and removed.
@@ -172,7 +172,7 @@ func (p containersPlan) toReload() []Target {
 	for _, c := range p.wanted {
 		if c.action == actionReload {
 			t := target(c.Container)
-			t.Files = c.NotLoaded(c.state.Loaded)
+			p.in.fillReload(&t, c)
 			out = append(out, t)
 		}
 	}

@@ -18,6 +18,8 @@ type Observed struct {
 	Limits        host.Presence // of the whole group: exactly the wanted ones are in force
 	Volumes       []spec.Volume // mounted
 	VolumesErr    error         // not nil: the volumes are unknown, and why
+	Secrets       host.Secrets
+	SecretsErr    error // not nil: what is held of its secrets is unknown, and why
 	Containers    []host.ContainerState
 	ContainersErr error // not nil: the containers are unknown, and why
 
@@ -42,7 +44,7 @@ func (o Observed) Container(name string) (host.ContainerState, bool) {
 
 // Gone reports whether nothing of the group is left. It is false if anything is unknown.
 func (o Observed) Gone() bool {
-	return o.ContainersErr == nil && len(o.Containers) == 0 && o.VolumesErr == nil && len(o.Volumes) == 0 &&
+	return o.ContainersErr == nil && len(o.Containers) == 0 && o.VolumesErr == nil && len(o.Volumes) == 0 && o.SecretsErr == nil && !o.Secrets.Any &&
 		o.Net.Pinned == host.Absent && o.Net.Namespace == host.Absent && o.Net.Rules == host.Absent && o.Net.Link == host.Absent
 }
 
@@ -56,6 +58,9 @@ func (o Observed) Unknown(want *spec.Group) error {
 	errs = append(errs, o.unknownContainers()...)
 	if o.VolumesErr != nil {
 		errs = append(errs, fmt.Errorf("look at its volumes: %w", o.VolumesErr))
+	}
+	if o.SecretsErr != nil {
+		errs = append(errs, fmt.Errorf("look at its secrets: %w", o.SecretsErr))
 	}
 	if want != nil && (want.Resources != (spec.Resources{}) || want.BoundedDisk()) && o.Limits == host.Unknown {
 		errs = append(errs, errors.New("its limits could not be looked at"))

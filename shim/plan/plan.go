@@ -29,6 +29,8 @@ type Input struct {
 	EndedErr error                  // not nil: whether the group has ended is unknown, so nothing is started
 	RunEnds  time.Time              // optional: when the job's run has taken as long as its timeout
 
+	// Reread means that the sources of all secrets are read again.
+	Reread bool
 	// Once means that the group is a run: its app is never started a second time without a failure
 	// of its own, and sidecars and the ambassador are stopped together.
 	Once bool
@@ -45,7 +47,8 @@ type Input struct {
 // Steps returns the steps from what is observed to what is wanted, in the order to do them. There
 // are none if all is as wanted, or if something unknown forbids to continue.
 //
-// Up: the rules come first, so that nothing is created or stopped while they are not as wanted.
+// Up: secrets are read before anything else, so that nothing is half made if one can't be had. Then
+// the rules come first, so that nothing is created or stopped while they are not as wanted.
 // Then containers are removed, apps first. Then come volumes, the creation of all containers at
 // once, the reloads of those that go on running, and the starts that may be made now. A start that
 // waits until something else is ready, or has ended, is in a later plan. Down: the same in reverse.
@@ -102,15 +105,16 @@ func Next(in Input) time.Time {
 func planUp(in Input) []Step {
 	p := in.containers()
 	remove, create := p.toRemove(), p.toCreate()
-	var steps []Step
+	steps := in.holdSecrets()
 	if p.lost {
 		// Nothing can join the namespace of these containers any more. They are removed before a
 		// new one is created, so that there are never two.
-		steps, remove = in.takeDown(remove), nil
+		steps, remove = append(steps, in.takeDown(remove)...), nil
 	}
 	steps = append(steps, in.network()...)
 	steps = append(steps, in.keptVolumes()...)
 	steps = append(steps, in.takeDown(remove)...)
+	steps = append(steps, in.forgetSecrets()...)
 	steps = append(steps, in.volumes()...)
 	steps = append(steps, in.limits(len(create)+len(p.starts) > 0)...)
 	if len(create) > 0 {
@@ -148,6 +152,9 @@ func planDown(in Input) []Step {
 		for _, v := range o.Volumes {
 			steps = append(steps, Step{Kind: Unmount, Group: in.Group, Volume: v})
 		}
+	}
+	if o.SecretsErr == nil && o.Secrets.Any {
+		steps = append(steps, Step{Kind: Forget, Group: in.Group})
 	}
 	if o.Net.Any() {
 		steps = append(steps, Step{Kind: Disconnect, Group: in.Group})

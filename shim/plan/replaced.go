@@ -58,6 +58,10 @@ func (in Input) whyReplaced(c *containerPlan) string {
 		return "its image has another digest"
 	case c.state.Task != host.TaskRunning && c.state.Loaded != c.Loaded():
 		return "changed: file"
+	case in.secretsReplace(c.Container, c.state) && len(in.untold(c.Container)) > 0:
+		return "changed: " + named("secret", in.untold(c.Container))
+	case in.secretsReplace(c.Container, c.state):
+		return "its secrets are not those that are held"
 	case c.state.Task == host.TaskStopped:
 		return "its replacement was interrupted"
 	default:

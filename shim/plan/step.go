@@ -13,6 +13,7 @@ type Kind string
 
 // The kinds of steps, in the order in which a group comes up and then goes down.
 const (
+	Hold       Kind = "hold"       // the values of secrets
 	Seal       Kind = "seal"       // pin the namespace, deny everything
 	Admit      Kind = "admit"      // put the wanted policy in force
 	Limit      Kind = "limit"      // the limits of the whole group
@@ -24,6 +25,7 @@ const (
 	Stop       Kind = "stop"       // the targets of one stage at once
 	Remove     Kind = "remove"     // all targets at once
 	Unmount    Kind = "unmount"    // one volume
+	Forget     Kind = "forget"     // the values of all secrets
 	Disconnect Kind = "disconnect" // the link, the namespace, the cgroups: the whole network
 )
 
@@ -35,6 +37,7 @@ type Step struct {
 	Cgroup  string      // Admit: the cgroup that the rules name
 	Volume  spec.Volume // Mount, Unmount
 	Users   []uint32    // Mount: a process of each container that may have the volume
+	Secrets []string    // Hold: those that are read
 	Targets []Target    // Create, Reload, Start, Stop, Remove
 }
 
@@ -47,6 +50,10 @@ type Target struct {
 	// that there is none.
 	Reason string
 	Files  []spec.File // those that a Reload step changes
+	// Secrets are those whose signals a Reload step sends.
+	Secrets []string
+	// Signals are those of a Reload step, sorted.
+	Signals []string
 }
 
 // String returns the target in an operator's words: "web (app)".
@@ -57,6 +64,13 @@ func (t Target) String() string {
 // String returns the step in an operator's words, on one line.
 func (s Step) String() string {
 	switch s.Kind {
+	case Hold:
+		if len(s.Secrets) == 0 {
+			return "forget secrets that " + s.Group + " does not have any more"
+		}
+		return "read " + named("secret", s.Secrets)
+	case Forget:
+		return "forget the secrets of " + s.Group
 	case Seal:
 		return "pin namespace " + s.Group + ", deny everything in it"
 	case Admit:
@@ -174,17 +188,28 @@ func stopText(targets []Target) string {
 // /etc/proxy.cfg changed".
 func reloadText(t Target) string { return t.String() + " by " + t.ReloadText() }
 
-// ReloadText returns the signals of a reload and the files that have changed.
+// ReloadText returns the signals of a reload and what has changed.
 func (t Target) ReloadText() string {
-	paths := make([]string, len(t.Files))
-	for i, f := range t.Files {
-		paths[i] = f.Path
+	var what []string
+	if len(t.Files) > 0 {
+		paths := make([]string, len(t.Files))
+		for i, f := range t.Files {
+			paths[i] = f.Path
+		}
+		what = append(what, named("file", paths))
 	}
-	what := "file "
-	if len(paths) > 1 {
-		what = "files "
+	if len(t.Secrets) > 0 {
+		what = append(what, named("secret", t.Secrets))
 	}
-	return strings.Join(spec.ReloadSignals(t.Files), ", ") + ": " + what + strings.Join(paths, ", ") + " changed"
+	return strings.Join(t.Signals, ", ") + ": " + strings.Join(what, ", ") + " changed"
+}
+
+// named returns things of one kind with their names: "file a", "files a, b".
+func named(kind string, names []string) string {
+	if len(names) != 1 {
+		kind += "s"
+	}
+	return kind + " " + strings.Join(names, ", ")
 }
 
 // unmountText mentions the content of a persistent volume, which is kept.
@@ -210,7 +235,7 @@ func Texts(steps []Step) []string {
 // can't run on this host.
 func (s Step) Builds() bool {
 	switch s.Kind {
-	case Seal, Admit, Connect, Mount, Limit, Create, Reload, Start:
+	case Hold, Seal, Admit, Connect, Mount, Limit, Create, Reload, Start:
 		return true
 	default:
 		return false

@@ -23,6 +23,7 @@ type Config struct {
 	Runtime Runtime          // required
 	Network Network          // required
 	Volumes Volumes          // required
+	Secrets Secrets          // optional: without one, a group with secrets can't run
 	Cgroups Cgroups          // optional: nil sets no limits on whole groups
 	Records RecordStore      // required
 	Layout  layout.Layout    // required

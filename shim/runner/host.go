@@ -100,6 +100,22 @@ type Volumes interface {
 	Groups(ctx context.Context) ([]string, error)
 }
 
+// Secrets holds the values of groups' secrets. Implemented by [secrets.Secrets].
+type Secrets interface {
+	// Observe returns what is held for the group. It reads no value from its source. A nil want has
+	// no secrets.
+	Observe(ctx context.Context, group string, want *spec.Group) (host.Secrets, error)
+	// Hold reads the secrets of these names, and those that are not held, and holds their values.
+	// Containers that have a value at [spec.SecretsPath] see the new one at once. One that can't be
+	// read again stays as it is, and is among the Problems of the next observation. The error is
+	// for those that have no value yet. No error has any part of a value.
+	Hold(ctx context.Context, want *spec.Group, names []string) (host.SecretsRead, error)
+	// Remove ends what is held for the group. Nothing held is no error.
+	Remove(ctx context.Context, group string) error
+	// Groups returns the groups for which anything is held. It serves to find orphans.
+	Groups(ctx context.Context) ([]string, error)
+}
+
 // Runtime runs containers. Every call has a deadline of its own. Errors that an operator can act on
 // are [*hint.Error]. Implemented by ctrd.Client; in memory by hosttest.Host.
 type Runtime interface {
@@ -133,12 +149,13 @@ type Runtime interface {
 	Start(ctx context.Context, group, container string) error
 	// Reload shows the program of a running container other contents of its files: of those with a
 	// Reload that are not in what it has loaded. At each moment the program can read a file's old
-	// contents or the new ones, and never a part. Then it sends the files' signals to the
-	// container's first process, each once. c is the wanted definition, and has the Digest of the
-	// container. As long as a call has not succeeded, Observe does not return c's Loaded, and
-	// another call sends the signals again. Without such files it does nothing. A program that
-	// would not notice a signal keeps its files, and the call fails. The error is host.ErrEnded if
-	// the container does not run.
+	// contents or the new ones, and never a part. Files whose secrets have other values than the
+	// program was given are among them. Then it sends the signals of the files, and of such
+	// secrets, to the container's first process, each once. c is the wanted definition, and has the
+	// Digest of the container. As long as a call has not succeeded, Observe does not return c's
+	// Loaded, and another call sends the signals again. Without such files it does nothing. A
+	// program that would not notice a signal keeps its files, and the call fails. The error is
+	// host.ErrEnded if the container does not run.
 	Reload(ctx context.Context, group string, c spec.Container) error
 	// Stop signals, waits up to the grace period, kills, and waits for the end. A stopped or absent
 	// container is no error.

@@ -21,6 +21,7 @@ type Machine struct {
 	runtime Runtime
 	network Network
 	volumes Volumes
+	secrets Secrets     // nil: no group has any
 	cgroups Cgroups     // nil: groups have no limits
 	images  ImageKeeper // nil: images are kept by their names alone
 	exec    host.Execer // nil: no pre_stop runs
@@ -34,7 +35,7 @@ type Machine struct {
 // NewMachine returns the machine of a configuration.
 func NewMachine(c *Config) Machine {
 	return Machine{
-		runtime: c.Runtime, network: c.Network, volumes: c.Volumes, cgroups: c.Cgroups, images: c.Images,
+		runtime: c.Runtime, network: c.Network, volumes: c.Volumes, secrets: c.Secrets, cgroups: c.Cgroups, images: c.Images,
 		exec: c.Exec, record: c.Record, now: c.Now,
 	}
 }
@@ -55,6 +56,7 @@ func (m Machine) Observe(ctx context.Context, group string, want *spec.Group) pl
 	wg.Go(func() { o.Net = m.observeNet(ctx, group, want) })
 	wg.Go(func() { o.Limits = m.observeLimits(ctx, want) })
 	wg.Go(func() { o.Volumes, o.VolumesErr = m.volumes.Observe(ctx, group, want) })
+	wg.Go(func() { o.Secrets, o.SecretsErr = m.observeSecrets(ctx, group, want) })
 	wg.Go(func() { o.Containers, o.ContainersErr = m.runtime.Observe(ctx, group) })
 	wg.Wait()
 	o.Outdated = m.observeOutdated(ctx, group, want, o)
@@ -131,6 +133,10 @@ type imageSource func(ctx context.Context, ref string) (host.Image, error)
 func (m Machine) Execute(ctx context.Context, s plan.Step, generation int, images imageSource) error {
 	defer m.progress.leave()()
 	switch s.Kind {
+	case plan.Hold:
+		return m.holdSecrets(ctx, s)
+	case plan.Forget:
+		return m.secrets.Remove(ctx, s.Group)
 	case plan.Seal:
 		return m.network.Seal(ctx, s.Group)
 	case plan.Admit:
@@ -201,12 +207,13 @@ func (m Machine) createAll(ctx context.Context, s plan.Step, generation int, ima
 func (m Machine) Groups(ctx context.Context) ([]string, error) {
 	nets, errNets := m.network.Groups(ctx)
 	vols, errVols := m.volumes.Groups(ctx)
+	held, errHeld := m.secretGroups(ctx)
 	retained, errRetained := m.retainedGroups(ctx)
 	states, errStates := m.runtime.Observe(ctx, "")
-	if err := errors.Join(errNets, errVols, errRetained, errStates); err != nil {
+	if err := errors.Join(errNets, errVols, errHeld, errRetained, errStates); err != nil {
 		return nil, err
 	}
-	names := slices.Concat(nets, vols, retained)
+	names := slices.Concat(nets, vols, held, retained)
 	for _, s := range states {
 		names = append(names, s.Group)
 	}

@@ -84,7 +84,11 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	var undone bool
 	in.Ended, undone, in.EndedErr = r.loadEnded(d)
 	r.looked, r.calm = r.config.Now(), nil
+	in.Reread = d.reread
 	in.Observed = r.machine.Observe(ctx, r.group, in.ToRun())
+	if ctx.Err() == nil {
+		r.noteSecrets(in)
+	}
 	in.Restart = d.uncopied.restarts(d.restart, in.Observed.Containers)
 	o, err := r.restoreRecords(in, d)
 	in.Observed, in.EndedErr = o, cmp.Or(in.EndedErr, err)
@@ -151,6 +155,8 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step, i
 		}
 	case plan.Start:
 		r.beginRun(s.Want)
+	case plan.Hold:
+		r.secretsReread() // first: if it is asked for meanwhile, they are read once more
 	}
 	if s.Kind == plan.Start && r.config.Once {
 		r.noteStart(d, s)

@@ -43,36 +43,37 @@ type Runner struct {
 	statusChanged chan struct{} // closed when status changes. Nil: nothing waits for it
 
 	// Used only by the goroutine of Run.
-	probes        *probes.Group
-	records       restart.Records
-	restored      bool              // records has what the previous keeper saved
-	saved         restart.Records   // as they are on disk. Nil: not known
-	saveFailure   string            // why the last save failed. Empty: it did not
-	output        map[string]output // by container
-	ending        bool              // its output is that of a group whose removal has begun
-	endingKnown   bool              // ending was read, or set
-	outputFailure string            // why the last WantOutput failed. Empty: it did not
-	notReadySince time.Time         // since when probes have kept the group from being ready. Zero: they do not
-	unknownSince  time.Time         // since when something of what runs is unknown. Zero: all is known
-	acted         bool              // a step was tried
-	woken         bool              // not by the clock, or it is new
-	looked        time.Time         // when the last observation began
-	calm          *spec.Group       // what that has found to run, with nothing left to do or to record. Nil: not so
-	failures      int               // failed reconciliations in a row
-	ignoreHost    bool              // a failed step waits for its retry: our own changes must not wake us
-	lastError     error             // of the last finished reconciliation
-	recordedState group.State       // the last state in the journal
-	givenUp       map[string]bool   // containers whose attempts were spent at the last look; nil: there was none
-	settledSeq    int               // seq of the last reconciliation after which all was as wanted
-	drift         []string          // changes by others that are not repaired yet, in an operator's words
-	driftReported bool              // an event has reported that drift is not repaired yet
-	connected     *spec.Group       // the definition of the link when last made or observed. Nil: none yet
-	rollout       plan.Rollout      // of the wanted generation
-	run           run
-	revertErr     error // why a late generation could not be reverted
-	repairs       repairs
-	retained      int // the generation whose images are all retained
-	retention     retention
+	probes         *probes.Group
+	records        restart.Records
+	restored       bool              // records has what the previous keeper saved
+	saved          restart.Records   // as they are on disk. Nil: not known
+	saveFailure    string            // why the last save failed. Empty: it did not
+	output         map[string]output // by container
+	ending         bool              // its output is that of a group whose removal has begun
+	endingKnown    bool              // ending was read, or set
+	outputFailure  string            // why the last WantOutput failed. Empty: it did not
+	notReadySince  time.Time         // since when probes have kept the group from being ready. Zero: they do not
+	unknownSince   time.Time         // since when something of what runs is unknown. Zero: all is known
+	acted          bool              // a step was tried
+	woken          bool              // not by the clock, or it is new
+	looked         time.Time         // when the last observation began
+	calm           *spec.Group       // what that has found to run, with nothing left to do or to record. Nil: not so
+	failures       int               // failed reconciliations in a row
+	ignoreHost     bool              // a failed step waits for its retry: our own changes must not wake us
+	lastError      error             // of the last finished reconciliation
+	recordedState  group.State       // the last state in the journal
+	givenUp        map[string]bool   // containers whose attempts were spent at the last look; nil: there was none
+	settledSeq     int               // seq of the last reconciliation after which all was as wanted
+	drift          []string          // changes by others that are not repaired yet, in an operator's words
+	driftReported  bool              // an event has reported that drift is not repaired yet
+	connected      *spec.Group       // the definition of the link when last made or observed. Nil: none yet
+	rollout        plan.Rollout      // of the wanted generation
+	run            run
+	secretProblems map[string]string // by secret, those that an event has
+	revertErr      error             // why a late generation could not be reverted
+	repairs        repairs
+	retained       int // the generation whose images are all retained
+	retention      retention
 }
 
 // A desired holds what a runner was asked for.
@@ -81,6 +82,7 @@ type desired struct {
 	was       *spec.Group   // the definition before
 	images    map[string]host.Image
 	restart   map[string]bool
+	reread    bool // the sources of all secrets are read again
 	uncopied  Uncopied
 	bounds    []host.Bound
 	passed    *host.Bound // a soft bound by which the group ends. Nil: none
@@ -209,6 +211,7 @@ func (r *Runner) Want(w *store.Wanted, images map[string]host.Image, waiter *Wai
 		r.desired.images = images
 	}
 	if changed {
+		r.desired.reread = r.desired.reread || waiter != nil
 		r.forgetBounds()
 		r.addRequest(waiter)
 	}
@@ -225,7 +228,7 @@ func (r *Runner) Restart(containers []string, waiter *Waiter) {
 	for _, c := range containers {
 		r.desired.restart[c] = true
 	}
-	r.desired.forgetEnd = true
+	r.desired.forgetEnd, r.desired.reread = true, true
 	r.forgetBounds()
 	r.addRequest(waiter)
 }

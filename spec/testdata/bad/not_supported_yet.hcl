@@ -1,8 +1,0 @@
-group "g" {
-  egress = "none"
-  secret "s" {}
-  app "a" {
-    image = "x"
-    secret "s" {}
-  }
-}
