@@ -163,6 +163,11 @@ func rewrite(name string, content []byte) (bool, error) {
 		return false, nil
 	}
 	defer f.Close() // which ends the lease
+	done, err := ownForLease(f)
+	if err != nil {
+		return false, nil
+	}
+	defer done()
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
 		return false, nil
 	}
@@ -171,6 +176,22 @@ func rewrite(name string, content []byte) (bool, error) {
 	}
 	_, err = f.Write(content)
 	return true, err
+}
+
+// ownForLease makes root the owner of a file until done is called. The daemon's service has no
+// CAP_LEASE, and without it a process gets a lease on its own files alone.
+func ownForLease(f *os.File) (done func(), err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, err
+	}
+	if int(st.Uid) == os.Geteuid() {
+		return func() {}, nil
+	}
+	if err := f.Chown(os.Geteuid(), -1); err != nil {
+		return nil, err
+	}
+	return func() { _ = f.Chown(int(st.Uid), -1) }, nil // the file stays readable for root at least
 }
 
 // newTree writes a file of the host, and returns a mount of it that is nowhere yet. It has the
