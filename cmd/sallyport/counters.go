@@ -52,9 +52,6 @@ func (k counting) Status(group string) ([]group.Status, error) {
 	return groups, nil
 }
 
-// listenTime is how long an ambassador has to listen before a port without a listener is noted.
-const listenTime = 10 * time.Second
-
 // notes returns why callers of published ports get no answer.
 func (k counting) notes(st *group.Status) []string {
 	i := slices.IndexFunc(st.Containers, func(c group.ContainerStatus) bool { return c.Role == spec.Ambassador })
@@ -62,7 +59,7 @@ func (k counting) notes(st *group.Status) []string {
 		return nil
 	}
 	c := st.Containers[i]
-	listens := c.Task == host.TaskRunning && time.Since(c.StartedAt) > listenTime
+	listens := c.Task == host.TaskRunning && time.Since(c.StartedAt) > group.ListenTime
 	return k.door.PublishNotes(st.Name, st.Publish, listens)
 }
 

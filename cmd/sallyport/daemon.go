@@ -166,7 +166,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			},
 		},
 		Denied: func(group string) uint64 { return denied.Flush(group) }, Processes: client, RunLimits: runLimits(conf.now),
-		Store: store, Watcher: watchers{client, held}, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageNotes: client, Shims: client, ImageDisk: disks.Of,
+		Store: store, Watcher: watchers{client, held}, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageNotes: client, PublishNotes: network.PublishNotes, Shims: client, ImageDisk: disks.Of,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {

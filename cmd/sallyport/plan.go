@@ -107,6 +107,9 @@ func writePreviews(ui *ui, previews []group.Preview, steps bool) error {
 		for _, text := range p.Devices {
 			line("  . device  ", text)
 		}
+		for _, text := range p.Publish {
+			line("  . port    ", text)
+		}
 	}
 	return out.print()
 }

@@ -16,7 +16,8 @@ func TestWritePreviews(t *testing.T) {
 		{Group: "b", Error: "containerd does\nnot answer"},
 		{Group: "c", Steps: []string{"restart web (app): image"}, Replaces: []string{"web (app): changed: env, image"}, Opens: []string{"proxy may reach 203.0.113.0/24:443/tcp"}, Closes: []string{"port 80"}},
 		{Group: "live", Changes: []string{"web (app): output, stop"}},
-		{Group: "noted", Steps: []string{"start web (app)"}, Image: []string{"web (app): its EXPOSE 80/tcp opens nothing"}},
+		{Group: "noted", Steps: []string{"start web (app)"}, Image: []string{"web (app): its EXPOSE 80/tcp opens nothing"},
+			Publish: []string{`publish "far": this host has no address 192.0.2.77; the port is reached as soon as there is one`}},
 		{Group: "d", Opens: []string{"x"}},
 		{Group: "e", Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
 		{Group: "f", Opens: []string{"unsafe: proxy (ambassador) has NET_RAW: y"}, Unsafe: []string{"proxy (ambassador) has NET_RAW: y"}},
@@ -34,6 +35,7 @@ live: 0 steps
 noted: 1 step
     start web (app)
   . image   web (app): its EXPOSE 80/tcp opens nothing
+  . port    publish "far": this host has no address 192.0.2.77; the port is reached as soon as there is one
 d: 0 steps
   + opens   x
 e: nothing to do

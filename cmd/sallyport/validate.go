@@ -3,9 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -34,6 +38,7 @@ type validGroup struct {
 	File       string      `json:"file"`
 	Containers int         `json:"containers"` // how many it has
 	Egress     spec.Egress `json:"egress"`
+	Notes      []string    `json:"notes,omitempty"` // what this host does not have: an address of a published port
 }
 
 // Run prints one line for each valid group, and for each valid configuration of the daemon.
@@ -45,7 +50,7 @@ func (v *validateVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if v.JSON {
 		out := validation{[]validGroup{}, append([]string{}, configurations...), append([]diagnostic{}, ui.mistakes...)}
 		for _, g := range r.groups {
-			out.Groups = append(out.Groups, validGroup{g.Name, g.Pos.File, len(g.Containers), g.Egress})
+			out.Groups = append(out.Groups, validGroup{g.Name, g.Pos.File, len(g.Containers), g.Egress, addressNotes(&g)})
 		}
 		return cmp.Or(ui.json(out), err)
 	}
@@ -57,8 +62,36 @@ func (v *validateVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	}
 	for _, g := range r.groups {
 		ui.sayf("%s: ok (%s, egress %s)", g.Name, plural(len(g.Containers), "container"), g.Egress)
+		for _, note := range addressNotes(&g) {
+			ui.notef("note: group %s: %s", g.Name, note)
+		}
 	}
 	return nil
+}
+
+// addressNotes has a note for each port that is published at an address that this host does not
+// have.
+func addressNotes(g *spec.Group) (notes []string) {
+	ambassador := g.Ambassador()
+	if ambassador == nil {
+		return nil
+	}
+	for _, p := range ambassador.Publish {
+		if note := p.AddressNote(hasAddress); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return notes
+}
+
+// hasAddress reports whether this host has an address. It binds a socket to it for a moment. After
+// any other error than EADDRNOTAVAIL it may have the address.
+func hasAddress(a netip.Addr) bool {
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+	if err == nil {
+		_ = c.Close()
+	}
+	return !errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 func (v *validateVerb) validate(ctx context.Context, ui *ui, own string) (configurations []string, r reading, err error) {

@@ -131,6 +131,10 @@ func (st *ContainerStatus) Exit(status uint32, oom bool) {
 	st.ExitStatus, st.Signal, st.OOMKilled = &status, signalName(status), oom
 }
 
+// ListenTime is how long an ambassador has to run before a published port at which no process
+// listens is noted.
+const ListenTime = 10 * time.Second
+
 // A Preview lists what an apply would do to one group.
 type Preview struct {
 	Group string   `json:"group"`
@@ -150,6 +154,9 @@ type Preview struct {
 	// Devices has a line for each device that the group's file names: what it is on this host. It
 	// is empty without steps.
 	Devices []string `json:"devices,omitempty"`
+	// Publish has why callers of published ports would get no answer, as far as it can be known. It
+	// is empty without steps.
+	Publish []string `json:"publish,omitempty"`
 	// Schedule is when a group with a schedule runs next: "next run 2026-03-01T02:30:00Z".
 	Schedule string `json:"schedule,omitempty"`
 	Ended    string `json:"ended,omitempty"` // how it ended by itself, if an unchanged file keeps it down

@@ -80,6 +80,7 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) (gr
 		if k.config.Devices != nil {
 			p.Devices = k.config.Devices.DeviceNotes(want)
 		}
+		p.Publish = k.publishNotes(in)
 	}
 	if in.Ended != nil && !in.Stopped {
 		p.Ended = in.Ended.UnchangedText(want)

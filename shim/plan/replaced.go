@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/host"
 )
@@ -18,6 +19,20 @@ func Replaced(in Input) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// RunsOn reports whether a container runs and goes on as it is, and since when it runs. The time is
+// zero if it is not known.
+func RunsOn(in Input, name string) (since time.Time, ok bool) {
+	if in.ToRun() == nil {
+		return time.Time{}, false
+	}
+	for _, c := range in.containers().wanted {
+		if c.Name == name && c.action == actionKeep && c.state.Task == host.TaskRunning {
+			return c.state.StartedAt, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // LiveChanges returns a line for the group's timeout if that changes, and one for each container

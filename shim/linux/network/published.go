@@ -27,8 +27,8 @@ func (n *Network) PublishNotes(group string, published []spec.Publish, listens b
 // publishNotes returns the notes. The host's addresses and the listeners count if they are known.
 func publishNotes(published []spec.Publish, local []netip.Prefix, localKnown bool, listeners []netip.AddrPort, listenersKnown bool) (notes []string) {
 	for _, p := range published {
-		if addr, err := netip.ParseAddr(p.Address); err == nil && localKnown && !isLocal(addr, local) {
-			notes = append(notes, fmt.Sprintf("publish %q: this host has no address %s; it is reached as soon as there is one", p.Name, p.Address))
+		if note := p.AddressNote(func(a netip.Addr) bool { return !localKnown || isLocal(a, local) }); note != "" {
+			notes = append(notes, note)
 		}
 		if p.Protocol == "tcp" && listenersKnown {
 			if why := unserved(p, listeners); why != "" {

@@ -35,7 +35,7 @@ func TestPublishNotes(t *testing.T) {
 		{"an address of the host", func(p *spec.Publish) { p.Address = "2001:db8::1" }, []string{"0.0.0.0:8443"}, nil},
 		{"a loopback address", func(p *spec.Publish) { p.Address = "127.0.0.9" }, []string{"0.0.0.0:8443"}, nil},
 		{"a neighbour's address", func(p *spec.Publish) { p.Address = "192.0.2.9" }, nil, []string{
-			`publish "web": this host has no address 192.0.2.9; it is reached as soon as there is one`, none,
+			`publish "web": this host has no address 192.0.2.9; the port is reached as soon as there is one`, none,
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
