@@ -34,6 +34,9 @@ func (v *applyVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
+	if err := r.checkArchives(ctx, ui, client); err != nil {
+		return err
+	}
 	previews, err := client.Preview(ctx, r.bundles)
 	if err != nil {
 		return err

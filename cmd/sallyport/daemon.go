@@ -195,7 +195,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
 		Usage:  usageSource(l, disks.Sources{Layers: client.Layers, Images: keeper.ListImages, Memory: mounted.InMemory, Groups: keeper.Groups}),
 		Images: keeper.ListImages, PruneImages: pruneSource(keeper.PruneImages),
-		RemoveImages: keeper.RemoveImages, LoadImages: keeper.LoadImages,
+		RemoveImages: keeper.RemoveImages, LoadImages: keeper.LoadImages, CurrentDigest: client.CurrentDigest,
 		Copy: client, Forward: forwarder{network, recorder(journal, events.Lost, log)}, Signal: signalSource(client, recorder(journal, events.Lost, log)),
 		Runs: runKeeper{keeper, l}, Registries: registries, Puller: keeper,
 	})

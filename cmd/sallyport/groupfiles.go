@@ -21,12 +21,17 @@ type groupArgs struct {
 	Paths    []string          `arg:"" name:"file" help:"Group files, or folders with group files (*.hcl). - is one group file from standard input."`
 	Var      map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable. Can be repeated, and -var works too. Default: --var-file, *.auto.vars.hcl, then SALLYPORT_VAR_NAME of the environment."`
 	VarFiles []string          `name:"var-file" placeholder:"FILE" sep:"none" help:"Set the variables that a file has: lines NAME = VALUE, or an object of JSON in *.json. Can be repeated, and the last one counts."`
+	Locked   bool              `help:"Use only images whose digests are in the lock file beside each group file (sallyport.lock)."`
+
+	unlocked bool // lock files are not looked at
 }
 
 // A reading is the content of the group files of one command line.
 type reading struct {
-	bundles []group.Bundle
-	groups  []spec.Group
+	bundles  []group.Bundle
+	groups   []spec.Group
+	paths    []string // of the bundles, as they are shown
+	contents map[string][]byte
 }
 
 // mostMistakes is how many mistakes are printed. The rest often follows from the first.
@@ -64,6 +69,14 @@ func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error)
 	if !diags.HasErrors() { // else what follows from them would be reported, too
 		r, diags = readAll(ctx, paths, contents, values)
 	}
+	var notes []string
+	if r.paths, r.contents = paths, contents; !diags.HasErrors() && !a.unlocked {
+		more, found, err := a.useLocks(ctx, paths, &r, contents)
+		if err != nil {
+			return reading{}, err
+		}
+		diags, notes = append(diags, more...), found
+	}
 	if len(diags) > most { // then those that have to be corrected first
 		slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Severity, b.Severity) })
 	}
@@ -76,6 +89,9 @@ func (a *groupArgs) read(ctx context.Context, ui *ui, most int) (reading, error)
 	}
 	if diags.HasErrors() {
 		return reading{}, exitStatus(statusUsage)
+	}
+	for _, note := range notes {
+		ui.notef("%s", note)
 	}
 	return r, nil
 }

@@ -41,7 +41,7 @@ func TestHangingDaemon(t *testing.T) {
 		"restart web", "stop web", "start web", "history web", "history web --file 1", "rollback web", "wait web",
 		"run FILE", "run -d FILE", "run ls",
 		"diff web",
-		"rm web", "rm web.hcl", "rm --volumes web", "plan FILE", "apply FILE",
+		"rm web", "rm web.hcl", "rm --volumes web", "plan FILE", "apply FILE", "lock FILE",
 	}
 	checkVerbs(t, lines, "version", "validate", "fmt", "daemon", "containerd", "output", "follow", "doctor") // these need no daemon
 	for _, line := range lines {

@@ -24,7 +24,7 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	if err != nil {
 		return err
 	}
-	previews, err := v.previews(ctx, in, r)
+	previews, err := v.previews(ctx, ui, in, r)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (v *planVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 	return writePreviews(ui, previews, true)
 }
 
-func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]group.Preview, error) {
+func (v *planVerb) previews(ctx context.Context, ui *ui, in *instance, r reading) ([]group.Preview, error) {
 	if v.Offline {
 		l, err := in.layout(paths{})
 		return keeper.Offline(l, r.groups), err
@@ -44,6 +44,9 @@ func (v *planVerb) previews(ctx context.Context, in *instance, r reading) ([]gro
 		err = &hint.Error{Err: err, Hint: hint.Of(err) + "; --offline plans for a host without groups"}
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := r.checkArchives(ctx, ui, client); err != nil {
 		return nil, err
 	}
 	return client.Preview(ctx, r.bundles)

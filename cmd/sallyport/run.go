@@ -25,6 +25,7 @@ type runVerb struct {
 	Group       string            `placeholder:"NAME" help:"The group of the file to run (default its only one)."`
 	Var         map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable, as apply does. Can be repeated."`
 	VarFiles    []string          `name:"var-file" placeholder:"FILE" sep:"none" help:"Set the variables that a file has, as apply does. Can be repeated."`
+	Locked      bool              `help:"Use only images whose digests are in the lock file beside the group file, as apply does."`
 	Env         []string          `short:"e" sep:"none" placeholder:"NAME=VALUE" help:"Set a variable of the app's environment. NAME alone takes the value that it has here. Can be repeated."`
 	File        map[string]string `placeholder:"PATH=LOCAL" mapsep:"none" help:"Put a file of this host at a path of the app. Can be repeated."`
 	Timeout     runTimeout        `placeholder:"DURATION" help:"End the job after so long, such as 30s or 10m, and exit with 124 (default that of the file)."`
@@ -130,7 +131,7 @@ func (v *runVerb) request(ctx context.Context, ui *ui) (req group.RunRequest, er
 		return req, usage(fmt.Errorf("%s: no such file or folder", v.Path),
 			"run takes a group file, which names the image. \"sallyport run ls\" lists the jobs, and \"sallyport rm ID\" removes one")
 	}
-	files := groupArgs{Paths: []string{v.Path}, Var: v.Var, VarFiles: v.VarFiles}
+	files := groupArgs{Paths: []string{v.Path}, Var: v.Var, VarFiles: v.VarFiles, Locked: v.Locked}
 	r, err := files.read(ctx, ui, mostMistakes)
 	switch {
 	case err != nil:

@@ -54,6 +54,7 @@ var outputs = []documented{
 	{"images", "The images on the host.", host.Images{}, false},
 	{"images-load", "The images that images load has loaded.", host.LoadedImages{}, false},
 	{"images-prune", "The images that images prune or rm has removed, or would remove.", []host.ImageRemoval{}, false},
+	{"lock", "The lock files, one for each folder.", []lockedFile{}, false},
 	{"login", "The login that was stored.", host.LoggedIn{}, false},
 	{"logout", "The login that was removed.", host.LoggedOut{}, false},
 	{"logs", "A line of logs.", jsonLine{}, true},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,6 +91,16 @@ func sampleDaemon(calls string) api.ServerConfig {
 			return req.Signal == 10, d.record("signal %s.%s %d by %v", req.Group, req.Container, req.Signal, req.Caller.Known)
 		},
 		Registries: fakeRegistries{d}, Puller: fakeRegistries{d},
+		CurrentDigest: func(_ context.Context, ref string) (string, error) {
+			if ref == "nowhere:1" {
+				return "", &hint.Error{Err: errors.New("image nowhere:1: docker.io doesn't have it"), Hint: "check its name"}
+			}
+			letter := "2"
+			if strings.Contains(ref, "archive") {
+				letter = "3"
+			}
+			return "sha256:" + strings.Repeat(letter, 64), nil
+		},
 		Usage:  func(context.Context) host.Usage { return sampleUsage() },
 		Images: func(context.Context) (host.Images, error) { return sampleUsage().Images, nil },
 		PruneImages: func(_ context.Context, req api.PruneRequest, each func(host.ImageRemoval)) error {
@@ -186,6 +197,9 @@ func bundlesText(files []group.Bundle) string {
 	var words []string
 	for _, f := range files {
 		words = append(words, fmt.Sprintf("%s vars=%v files=%d absolute=%v", f.Name, f.Vars, len(f.Files), filepath.IsAbs(f.Path)))
+		for _, ref := range slices.Sorted(maps.Keys(f.Locked)) {
+			words = append(words, "locked "+filepath.Base(ref)+" "+f.Locked[ref][:14])
+		}
 	}
 	return strings.Join(words, ", ")
 }

@@ -119,7 +119,7 @@ func TestTerminalIsSafe(t *testing.T) {
 	}
 	lines := []string{
 		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --values", "history checkout --json", "diff checkout", "diff checkout --json",
-		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG", "fmt WRONG", "fmt --diff LOOSE", "fmt --check LOOSE",
+		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG", "fmt WRONG", "fmt --diff LOOSE", "fmt --check LOOSE", "lock LOOSE", "lock WRONG",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
 		"images load FILE", "images load FILE --json", "images rm EVIL", "images pull EVIL:1",
@@ -210,8 +210,9 @@ func serveEvil(t *testing.T) (socket string) {
 	d := evilDaemon{&fakeDaemon{calls: filepath.Join(t.TempDir(), "calls")}}
 	return serveAt(t, api.ServerConfig{Runs: evilRuns{}, Keeper: d, Exec: d, Logs: d.logs, Removed: d.removed, Events: d.events, Version: api.VersionInfo{Version: evil}, Usage: evilUsage,
 		Copy: evilCopier{}, Forward: evilForwarder{}, Registries: evilRegistries{}, Puller: evilRegistries{},
-		Signal: func(context.Context, api.SignalRequest) (bool, error) { return false, errors.New(evil) },
-		Images: func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },
+		Signal:        func(context.Context, api.SignalRequest) (bool, error) { return false, errors.New(evil) },
+		CurrentDigest: func(context.Context, string) (string, error) { return "", errors.New(evil) },
+		Images:        func(ctx context.Context) (host.Images, error) { return evilUsage(ctx).Images, nil },
 		PruneImages: func(_ context.Context, _ api.PruneRequest, each func(host.ImageRemoval)) error {
 			each(host.ImageRemoval{Names: []string{"image " + evil}, Why: evil})
 			return nil

@@ -14,7 +14,7 @@ import (
 // purePackages compute values from values, and touch nothing else.
 //
 // spec doesn't: it imports io/fs to tell apart the errors of the function that reads files for it.
-var purePackages = []string{"shim/config", "shim/diff", "shim/oci", "shim/plan", "shim/promise", "shim/prune", "shim/reach", "shim/restart", "shim/schedule", "spec/cron"}
+var purePackages = []string{"shim/config", "shim/diff", "shim/lockfile", "shim/oci", "shim/plan", "shim/promise", "shim/prune", "shim/reach", "shim/restart", "shim/schedule", "spec/cron"}
 
 // impureImports may not be imported by a pure package.
 var impureImports = []string{"context", "io/fs", "net", "os"}

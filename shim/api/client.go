@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -100,14 +101,23 @@ func (c *Client) Preview(ctx context.Context, files []group.Bundle) ([]group.Pre
 // one line at a time. A nil progress is allowed. When ctx ends, only the waiting ends: what is
 // installed stays installed.
 func (c *Client) Apply(ctx context.Context, files []group.Bundle, progress func(line string)) error {
-	return c.stream(ctx, http.MethodPost, "/v1/apply", filesBody{files}, forward(progress))
+	return c.stream(ctx, http.MethodPost, applyPath(files), filesBody{files}, forward(progress))
 }
 
 // Install is Apply that returns when the files are installed. The daemon then waits in the place of
 // the caller, and puts back a file with a group that can't be built. A daemon of an earlier version
 // does what Apply does.
 func (c *Client) Install(ctx context.Context, files []group.Bundle, progress func(line string)) error {
-	return c.stream(ctx, http.MethodPost, "/v1/apply?detach=true", filesBody{files}, forward(progress))
+	return c.stream(ctx, http.MethodPost, applyPath(files)+"?detach=true", filesBody{files}, forward(progress))
+}
+
+// applyPath returns the route for the files. A daemon that doesn't know lock files must not ignore
+// them.
+func applyPath(files []group.Bundle) string {
+	if slices.ContainsFunc(files, func(b group.Bundle) bool { return len(b.Locked) > 0 }) {
+		return "/v1/apply/locked"
+	}
+	return "/v1/apply"
 }
 
 // Remove uninstalls a group's file and waits until the group is gone. The data in the group's

@@ -16,6 +16,7 @@
 //	GET    /v1/usage                               what takes the room of the instance
 //	GET    /v1/images                              the images, and who uses them
 //	DELETE /v1/images                              ?image=NAME&image=NAME: remove them (stream)
+//	GET    /v1/images/digest                       ?image=NAME: what it means now (stream)
 //	POST   /v1/images/load                         ?path=PATH&name=NAME, or an archive (stream)
 //	POST   /v1/images/prune                        ?dry_run=true&by_hand=true (stream)
 //	POST   /v1/images/pull                         ?image=NAME: ask its registry (stream)
@@ -26,6 +27,7 @@
 //	GET    /v1/groups/{group}/diff                 ?before=GENERATION&now=GENERATION
 //	POST   /v1/preview                             {"files":[...]}: what apply would do
 //	POST   /v1/apply                               {"files":[...]} and ?detach=true (stream)
+//	POST   /v1/apply/locked                        the same, for files with a lock file
 //	POST   /v1/groups/{group}/rollback             ?to=GENERATION (stream)
 //	POST   /v1/groups/{group}/pull                 ask for its images, and apply its file (stream)
 //	DELETE /v1/groups/{group}                      ?volumes=true: remove a group (stream)

@@ -54,3 +54,27 @@ func (s *Server) pullImage(ctx context.Context, r *http.Request, out *stream) er
 	}
 	return out.send(ctx, event{Pulled: &pulled})
 }
+
+// CurrentDigest returns the digest of the image that a reference means now, at its registry or in
+// its archive. The host need not have the image, and does not get it.
+func (c *Client) CurrentDigest(ctx context.Context, ref string) (digest string, err error) {
+	err = c.stream(ctx, http.MethodGet, "/v1/images/digest?"+url.Values{"image": {ref}}.Encode(), nil, func(ev event) error {
+		if ev.Pulled != nil {
+			digest = ev.Pulled.Digest
+		}
+		return nil
+	})
+	return digest, err
+}
+
+func (s *Server) currentDigest(ctx context.Context, r *http.Request, out *stream) error {
+	if s.CurrentDigest == nil {
+		return errNoRegistries
+	}
+	ref := r.FormValue("image")
+	digest, err := s.CurrentDigest(ctx, ref)
+	if err != nil {
+		return err
+	}
+	return out.send(ctx, event{Pulled: &host.PulledImage{Image: ref, Digest: digest}})
+}

@@ -89,8 +89,11 @@ type ServerConfig struct {
 	Signal func(ctx context.Context, req SignalRequest) (dropped bool, err error)
 	// Registries keep the logins to registries. Optional: if it is nil, there are none.
 	Registries Registries
-	Puller     Puller    // optional: if it is nil, nothing is pulled on request
-	Runs       RunKeeper // optional: if it is nil, there are no runs
+	Puller     Puller // optional: if it is nil, nothing is pulled on request
+	// CurrentDigest returns the digest of the image that a reference means now. Optional: if it is
+	// nil, it is an error.
+	CurrentDigest func(ctx context.Context, ref string) (digest string, err error)
+	Runs          RunKeeper // optional: if it is nil, there are no runs
 	// Removed returns the output that is kept of removed groups, the latest first. Optional: if it
 	// is nil, there is none.
 	Removed func() ([]RemovedOutput, error)
@@ -208,6 +211,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/usage", readRights, s.answers(s.usage)},
 		{"GET /v1/images", readRights, s.answers(s.listImages)},
 		{"DELETE /v1/images", fullRights, s.streams(s.removeImages)},
+		{"GET /v1/images/digest", fullRights, s.streams(s.currentDigest)},
 		{"POST /v1/images/load", fullRights, s.streams(s.loadImages)},
 		{"POST /v1/images/prune", fullRights, s.streams(s.pruneImages)},
 		{"POST /v1/images/pull", fullRights, s.streams(s.pullImage)},
@@ -218,6 +222,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/groups/{group}/diff", fullRights, s.answers(s.compare)},
 		{"POST /v1/preview", fullRights, s.answers(s.preview)},
 		{"POST /v1/apply", fullRights, s.streams(s.apply)},
+		{"POST /v1/apply/locked", fullRights, s.streams(s.apply)},
 		{"POST /v1/groups/{group}/rollback", fullRights, s.streams(s.rollback)},
 		{"POST /v1/groups/{group}/pull", fullRights, s.streams(s.pull)},
 		{"DELETE /v1/groups/{group}", fullRights, s.streams(s.remove)},

@@ -79,7 +79,7 @@ func (c *Client) openAndImport(ctx context.Context, src source, at archive.Place
 		return nil, err
 	}
 	defer a.Close()
-	chosen, err := archived(ctx, a, src.kind)
+	chosen, err := archived(ctx, a, src.kind, platforms.Default())
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +103,12 @@ func (c *Client) openAndImport(ctx context.Context, src source, at archive.Place
 	})
 }
 
-// archived chooses the host's image from an archive of that kind.
-func archived(ctx context.Context, a *archive.Archive, kind archive.Kind) (*archive.Image, error) {
+// archived chooses the image for a platform from an archive of that kind.
+func archived(ctx context.Context, a *archive.Archive, kind archive.Kind, want platforms.MatchComparer) (*archive.Image, error) {
 	if kind == archive.Docker {
-		return a.DockerImage(ctx, platforms.Default())
+		return a.DockerImage(ctx, want)
 	}
-	return a.OCIImage(ctx, platforms.Default())
+	return a.OCIImage(ctx, want)
 }
 
 // importImage writes an image into containerd, unpacks it, and gives it its name last. A failure

@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
@@ -91,7 +92,7 @@ func (c *Client) rawConfig(ctx context.Context, src source, id digest.Digest) ([
 		return nil, err
 	}
 	defer a.Close()
-	chosen, err := archived(ctx, a, src.kind)
+	chosen, err := archived(ctx, a, src.kind, platforms.Default())
 	if err != nil || chosen.Manifest.Digest != id {
 		return nil, err
 	}

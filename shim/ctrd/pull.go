@@ -46,13 +46,19 @@ func (c *Client) pull(ctx context.Context, src source) error {
 			c.endEmpty(ctx, end)
 			return pullProblem(src, err)
 		}
-		wait := time.Duration(waits) * c.tryWait
-		c.log.Info("a pull is tried again", "image", src.name, "after", wait, "error", hint.OneLine(err.Error()))
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
+		c.waitForTry(ctx, src, waits, err)
 	}
+}
+
+// waitForTry waits before another try. It reports whether ctx has not ended.
+func (c *Client) waitForTry(ctx context.Context, src source, waits int, err error) bool {
+	wait := time.Duration(waits) * c.tryWait
+	c.log.Info("a registry is asked again", "image", src.name, "after", wait, "error", hint.OneLine(err.Error()))
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
 }
 
 // tryPull tries once. received reports whether some of a layer came.

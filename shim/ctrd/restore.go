@@ -9,6 +9,7 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -113,7 +114,7 @@ func (c *Client) Resolve(ctx context.Context, ref string) (string, error) {
 		return "", err
 	}
 	defer a.Close()
-	chosen, err := archived(ctx, a, src.kind)
+	chosen, err := archived(ctx, a, src.kind, platforms.Default())
 	if err != nil {
 		return "", err
 	}

@@ -141,6 +141,9 @@ type Bundle struct {
 	Vars  map[string]string `json:"vars,omitempty"`
 	Files map[string][]byte `json:"files,omitempty"` // the files that it names, by absolute path
 	From  map[string]string `json:"from,omitempty"`  // where the Vars come from: FromFlag and the like
+	// Locked are the digests of the lock file beside the group file, by reference as its groups
+	// have them. A reference that is missing here is resolved.
+	Locked ImageDigests `json:"locked,omitempty"`
 }
 
 // A Reversion records that a generation was taken back.

@@ -40,6 +40,15 @@ func (p ImageDigests) Merge(g *spec.Group, other ImageDigests) ImageDigests {
 	return out
 }
 
+// LockedIn returns the digests of the references, from p, else from the lock file of the bundle.
+// The result is p if the lock file has none of them.
+func (p ImageDigests) LockedIn(b Bundle, g *spec.Group) ImageDigests {
+	if len(b.Locked) == 0 {
+		return p
+	}
+	return p.Merge(g, b.Locked)
+}
+
 // Differ reports whether a reference is in both with different digests. A missing one is no
 // difference.
 func (p ImageDigests) Differ(other ImageDigests) bool {

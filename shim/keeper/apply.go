@@ -62,6 +62,7 @@ func (k *Keeper) installed(ctx context.Context, files []group.Bundle, o group.Or
 			c.releaseImages()
 		}
 	}()
+	o.ImageDigests = c.locked(o.ImageDigests)
 	if err := c.prepare(ctx, o.ImageDigests); err != nil {
 		return nil, nil, err
 	}

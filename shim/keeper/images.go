@@ -78,7 +78,7 @@ func (c *change) resolveImages(ctx context.Context, digests map[string]group.Ima
 				ctx := host.WithSigners(host.WithPull(ctx, modes[wanted]), signers[wanted])
 				i, err := c.keeper.machine.Image(ctx, wanted.ref, digests[group.Name])
 				if err != nil {
-					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), err)
+					return fmt.Errorf("group %s, %s: %w", group.Name, container.Title(), c.lockProblem(&group, wanted.ref, wanted.digest, err))
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -122,8 +122,10 @@ func earliest(a, b spec.Pull) spec.Pull {
 
 // resolvedDigests returns the digests that an apply of the group would record, as far as they are
 // known without pulling any image.
-func (k *Keeper) resolvedDigests(ctx context.Context, g *spec.Group, recorded group.ImageDigests) group.ImageDigests {
+// locked has those that a lock file pins.
+func (k *Keeper) resolvedDigests(ctx context.Context, g *spec.Group, recorded, locked group.ImageDigests) group.ImageDigests {
 	now := group.ImageDigests{}
+	maps.Copy(now, locked)
 	for i := range g.Containers {
 		ref := g.Containers[i].Image
 		if _, asked := now[ref]; asked || k.config.Images == nil {

@@ -27,14 +27,14 @@ func (k *Keeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Pre
 	var out []group.Preview
 	for i := range c.groups {
 		g := &c.groups[i]
-		p, err := k.preview(ctx, g.Name, g)
+		p, err := k.preview(ctx, g.Name, g, c.locked(nil)[g.Name])
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, p)
 	}
 	for _, name := range c.leaves {
-		p, err := k.preview(ctx, name, nil)
+		p, err := k.preview(ctx, name, nil, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +43,7 @@ func (k *Keeper) Preview(ctx context.Context, files []group.Bundle) ([]group.Pre
 	return out, nil
 }
 
-func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) (group.Preview, error) {
+func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group, locked group.ImageDigests) (group.Preview, error) {
 	in := plan.Input{Group: name, Want: want, AssumeReady: true, Now: k.config.Now(), Layout: k.config.Store.Layout()}
 	if w := k.wantedNow(name); w.Group.Name != "" {
 		in.Previous, in.Stopped = &w.Group, want != nil && w.Stopped
@@ -53,7 +53,7 @@ func (k *Keeper) preview(ctx context.Context, name string, want *spec.Group) (gr
 		}
 	}
 	if want != nil {
-		now := k.resolvedDigests(ctx, want, in.Digests)
+		now := k.resolvedDigests(ctx, want, in.Digests, locked)
 		if now.Differ(in.Digests) { // another generation, which has not ended
 			in.Ended = nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/shim/group"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -42,6 +43,14 @@ func (k *Keeper) Pull(ctx context.Context, name string, progress func(line strin
 			o.ImageDigests[other] = wanted.Pins
 		}
 	}
+	if free := unlocked(&w.Group, b); len(b.Locked) > 0 && len(free) == 0 {
+		return &hint.Error{
+			Err:  fmt.Errorf("group %s: its lock file pins all of its images", name),
+			Hint: fmt.Sprintf("sallyport lock --update %s, and apply it", b.Path),
+		}
+	} else if len(b.Locked) > 0 && len(free) < len(w.Group.Containers) {
+		progress(fmt.Sprintf("%s: its lock file pins the other images; asked for: %s", name, strings.Join(free, ", ")))
+	}
 	before := w.Generation
 	if err := k.apply(host.WithPull(ctx, spec.PullAlways), []group.Bundle{b}, o, progress); err != nil {
 		return err
@@ -50,6 +59,17 @@ func (k *Keeper) Pull(ctx context.Context, name string, progress func(line strin
 		progress(name + ": its images are those that its registries have, so nothing changes")
 	}
 	return nil
+}
+
+// unlocked returns the images of a group that no lock file pins, sorted.
+func unlocked(g *spec.Group, b group.Bundle) (free []string) {
+	for i := range g.Containers {
+		if ref := g.Containers[i].Image; b.Locked[ref] == "" && !slices.Contains(free, ref) {
+			free = append(free, ref)
+		}
+	}
+	slices.Sort(free)
+	return free
 }
 
 // PullImage asks the registry what an image's name means by now, and makes that image present. No

@@ -24,7 +24,8 @@ type run struct {
 	app        string
 	input      bool
 	keep       bool
-	template   string // of errors
+	template   string             // of errors
+	locked     group.ImageDigests // of a lock file
 
 	turn    chan struct{} // closed when it may start
 	started chan struct{} // closed when its app starts

@@ -123,7 +123,7 @@ func (k *Keeper) buildRun(ctx context.Context, r *run, holds *imageHolds) (map[s
 
 // record returns what is kept of the run.
 func (r *run) record() store.RunRecord {
-	return store.RunRecord{Run: r.status(), Input: r.input, Keep: r.keep, Group: r.definition}
+	return store.RunRecord{Run: r.status(), Input: r.input, Keep: r.keep, Group: r.definition, Locked: r.locked}
 }
 
 // claimPorts makes the ports of a run its own, unless a group or another run has one.
@@ -160,13 +160,13 @@ func (k *Keeper) runImages(ctx context.Context, r *run, holds *imageHolds) (map[
 		if _, known := images[c.Image]; known {
 			continue
 		}
-		release, err := k.machine.Hold(ctx, c.Image, nil)
+		release, err := k.machine.Hold(ctx, c.Image, r.locked)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Title(), err)
 		}
 		holds.add(release)
 		ctx := host.WithSigners(host.WithPull(ctx, r.definition.PullOf(c.Image)), r.definition.SignersOf(c.Image))
-		image, err := k.machine.Image(ctx, c.Image, nil)
+		image, err := k.machine.Image(ctx, c.Image, r.locked)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Title(), err)
 		}

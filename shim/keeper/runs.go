@@ -80,7 +80,7 @@ func (k *Keeper) BeginRun(ctx context.Context, req group.RunRequest, by string) 
 		ID: req.ID, Group: template, File: req.Bundle.Name, App: appOf(&definition).Name, State: group.RunQueued,
 		By: by, Detached: req.Detach, Kept: req.Keep, Queued: k.config.Now(),
 	}, definition)
-	r.keep, r.input = req.Keep, req.Stdin && !req.Detach
+	r.keep, r.input, r.locked = req.Keep, req.Stdin && !req.Detach, req.Bundle.Locked
 	return k.acceptRun(r)
 }
 
@@ -330,7 +330,7 @@ func (k *Keeper) openRuns(records []store.RunRecord, finished []group.Run) {
 	for i := range records {
 		rec := &records[i]
 		r := newRun(rec.Run, rec.Group)
-		r.keep, r.input = rec.Keep, rec.Input
+		r.keep, r.input, r.locked = rec.Keep, rec.Input, rec.Locked
 		q.all[r.id] = r
 		if rec.Run.State.Over() { // all but its removal is done
 			close(r.started)

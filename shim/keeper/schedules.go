@@ -229,10 +229,14 @@ func (k *Keeper) beginScheduled(w *store.Wanted, id string) (group.Run, error) {
 	if diags.HasErrors() { // a run refuses nothing that a schedule takes
 		return group.Run{}, diags
 	}
-	return k.acceptRun(newRun(group.Run{
+	r := newRun(group.Run{
 		ID: id, Group: w.Group.Name, File: w.File, App: appOf(&definition).Name, State: group.RunQueued,
 		By: bySchedule(w.Group.Name), Detached: true, Queued: k.config.Now(),
-	}, definition))
+	}, definition)
+	if b, ok := k.config.Store.Installed(w.File); ok {
+		r.locked = group.ImageDigests(nil).LockedIn(b, &w.Group)
+	}
+	return k.acceptRun(r)
 }
 
 // bySchedule is who has begun the runs of a group with a schedule.

@@ -280,7 +280,7 @@ func (l *loading) acceptGroup(g spec.Group, f *file) {
 	origin := f.originFor(before)
 	w := before
 	w.Group, w.File, w.Stopped, w.Purge = g, f.name, before.Stopped && (before.File != "" || before.stub), false
-	w.Pins = origin.ImageDigests[g.Name].Merge(&g, before.Pins)
+	w.Pins = f.digestsFor(&g, origin, before)
 	changed := !known || before.Group.Digest != g.Digest || w.Pins.Differ(before.Pins)
 	if changed {
 		w.Generation, w.By, w.Proved, w.Setback = before.Generation+1, origin.By, false, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func (f *file) take(t *Text, path string) {
 // same reports whether the file was read as old, text and origin. It may have been read just before
 // it was marked as used.
 func (f *file) same(old *file) bool {
-	if f.text == nil || f.text != old.text || f.id != old.id || f.recorded != old.recorded {
+	if f.text == nil || f.text != old.text || f.id != old.id || f.recorded != old.recorded || !maps.Equal(f.bundle.Locked, old.bundle.Locked) {
 		return false
 	}
 	return reflect.DeepEqual(f.origin, old.origin) || old.settled && reflect.DeepEqual(used(f.origin), old.origin)

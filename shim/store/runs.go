@@ -45,6 +45,8 @@ type RunRecord struct {
 	Ended    *group.Ended    `json:"ended,omitempty"`
 	Restarts restart.Records `json:"restarts,omitempty"`
 	Taken    *restart.Run    `json:"taken,omitempty"` // how long it has taken
+	// Locked are the digests of the lock file beside its group file.
+	Locked group.ImageDigests `json:"locked,omitempty"`
 
 	Group spec.Group `json:"-"`
 }

@@ -178,6 +178,9 @@ func (s *Store) bundle(ctx context.Context, name string) (installed, error) {
 		a, err = applied{}, fmt.Errorf("read what %s was applied with: %w", name, recordErr)
 	}
 	a.Name = name
+	if err == nil && recordErr != nil {
+		a.Locked, err = s.lockedInFolder(ctx)
+	}
 	return a.with(text, recordErr == nil), err
 }
 
