@@ -22,6 +22,31 @@ NEWEST  := $(BUILD)/containerd-newest
 STATIC  := build/static
 IMAGES  := $(patsubst %,build/images/%.tar,busybox web shipper haproxy rsyslog)
 TEST_IMAGES := $(patsubst %,build/images/%.tar,dnsmasq squid)
+# What the groups of integration/field run, each with busybox beside it. mkimage has the words of these lists.
+field-alertmanager := --whole prometheus-alertmanager
+field-blackbox     := --debian prometheus-blackbox-exporter=/usr/bin/prometheus-blackbox-exporter
+field-busybox      :=
+field-chromium     := --whole chromium --whole chromium-common --whole libnss3 --whole fontconfig-config --whole fonts-dejavu-core
+field-dnsmasq      := --debian dnsmasq-base=/usr/sbin/dnsmasq
+field-haproxy      := --debian haproxy=/usr/sbin/haproxy
+field-memcached    := --debian memcached=/usr/bin/memcached
+field-mosquitto    := --debian mosquitto=/usr/sbin/mosquitto --debian mosquitto-clients=/usr/bin/mosquitto_pub --debian mosquitto-clients=/usr/bin/mosquitto_sub
+field-nginx        := --whole nginx --whole nginx-common
+field-node         := $(foreach p,nodejs libnode108 node-acorn node-busboy node-cjs-module-lexer node-undici node-xtend,--whole $p)
+field-node-exporter := --debian prometheus-node-exporter=/usr/bin/prometheus-node-exporter
+field-postgres     := --whole postgresql-15 --whole postgresql-client-15 --whole tzdata --whole libc-bin --without '/usr/lib/postgresql/15/lib/*/bitcode' \
+	--without /usr/lib/postgresql/15/lib/bitcode --without '/usr/lib/postgresql/15/lib/llvmjit*'
+field-postgres-exporter := --debian prometheus-postgres-exporter=/usr/bin/prometheus-postgres-exporter
+field-prometheus   := --debian prometheus=/usr/bin/prometheus
+field-pushgateway  := --debian prometheus-pushgateway=/usr/bin/prometheus-pushgateway
+field-python       := --whole python3-minimal --whole python3.11-minimal --whole python3.11 --whole libpython3.11-minimal --whole libpython3.11-stdlib --whole libssl3
+field-redis        := --whole redis-server --whole redis-tools
+field-redis-exporter := --debian prometheus-redis-exporter=/usr/bin/prometheus-redis-exporter
+field-restic       := --debian restic=/usr/bin/restic
+field-rsyslog      := --debian 'rsyslog=/usr/sbin/rsyslogd:/usr/lib/*/rsyslog/imfile.so:/usr/lib/*/rsyslog/lmnet.so:/usr/lib/*/rsyslog/lmnetstrms.so:/usr/lib/*/rsyslog/lmnsd_ptcp.so:/usr/lib/*/rsyslog/lmtcpclt.so:/usr/lib/*/rsyslog/lmregexp.so'
+field-squid        := --whole squid --whole squid-common
+field-stunnel      := --whole stunnel4 --whole libgcc-s1
+FIELD_IMAGES := $(patsubst field-%,build/images/field/%.tar,$(filter field-%,$(.VARIABLES)))
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # Under sudo the tree belongs to another user, so Go can't ask git for the version. It comes from here instead.
@@ -251,6 +276,13 @@ soak: build failpoint images ## Start, restart and kill many times while members
 orders: build failpoint images ## Fill the disk, damage state, kill, stop, apply and remove in random orders; needs root
 	@$(GO) test -count 1 -timeout 120m -v -run '^TestRandomOrders$$' ./integration/crash -orders $(ORDERS)
 
+# The groups name their images by build/images/field. GROUPS=squid runs that one alone.
+GROUPS ?= .*
+
+.PHONY: test-field
+test-field: deps build $(FIELD_IMAGES) ## Run twenty groups that look like what people publish, with Debian's programs; needs root
+	@SALLYPORT_FIELD=1 $(GO) test -count 1 -timeout 30m -v -run '^TestField$$/^$(GROUPS)$$' ./integration/field
+
 # The older daemon is built from this repository's history. A shallow clone lacks it.
 OLDER ?= f178dc0
 
@@ -385,6 +417,16 @@ build/images/rsyslog.tar: $(TOOLS)/mkimage | build/images
 
 build/images/busybox.tar $(ARM64)/busybox.tar: $(TOOLS)/mkimage | build/images
 	@$(lists-for) $(call with-lists,$(TOOLS)/mkimage -o $@ $(image-for) --debian busybox-static=/bin/busybox --applets /bin/busybox --cmd /bin/sh)
+
+# Other sources of packages may have another Node.
+$(BUILD)/field/apt.conf:
+	@mkdir -p $(@D)
+	@printf '%s\n' 'Package: nodejs' 'Pin: release o=Debian' 'Pin-Priority: 1001' > $(@D)/preferences
+	@echo 'Dir::Etc::Preferences "$(@D)/preferences";' > $@
+
+$(FIELD_IMAGES): build/images/field/%.tar: $(TOOLS)/mkimage $(BUILD)/field/apt.conf
+	@mkdir -p $(@D)
+	@export APT_CONFIG=$(BUILD)/field/apt.conf; $(call with-lists,$(TOOLS)/mkimage -o $@ --debian busybox-static=/bin/busybox --applets /bin/busybox $(field-$*))
 
 # The attackers of integration/promise, for the machine in qemu.
 build/images/attack.tar: $(wildcard integration/attack/*.go) $(TOOLS)/mkimage | build/images

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// unpackDebian downloads a package and the libraries below it and unpacks them all into dir.
-// Nothing is installed.
-func unpackDebian(ctx context.Context, dir, pkg string) error {
+// unpackDebian downloads a package and the libraries below it and unpacks them all into dir. The
+// package alone is unpacked into own too, unless that is empty. Nothing is installed.
+func unpackDebian(ctx context.Context, dir, own, pkg string) error {
 	pkgs, err := closure(pkg, func(names []string) (string, error) {
 		out, err := output(ctx, dir, "apt-cache", append([]string{"show", "--no-all-versions"}, names...)...)
 		return string(out), err
@@ -35,6 +35,12 @@ func unpackDebian(ctx context.Context, dir, pkg string) error {
 	}
 	for _, f := range files {
 		if _, err := output(ctx, dir, "dpkg-deb", "-x", f, dir); err != nil {
+			return err
+		}
+		if name, _, _ := strings.Cut(filepath.Base(f), "_"); own == "" || name != pkg {
+			continue
+		}
+		if _, err := output(ctx, dir, "dpkg-deb", "-x", f, own); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,8 @@ type cli struct {
 	User       string   `placeholder:"UID:GID" help:"User that the program runs as."`
 	StopSignal string   `placeholder:"SIGNAL" help:"Signal that asks the program to end."`
 	Debian     []string `placeholder:"PACKAGE=PATH[:PATH]" help:"Program of a Debian package, with its libraries, and modules that it loads, with * for a part of a path."`
+	Whole      []string `placeholder:"PACKAGE" help:"Debian package that goes in as a whole, but for its documents and units, with the libraries that its programs need."`
+	Without    []string `placeholder:"PATH" help:"Path of a whole package that is left out, with * for a part of it, and all below it."`
 	Applets    string   `placeholder:"PATH" help:"Multi-call program in the image whose --list names get links beside it."`
 	Files      []string `arg:"" optional:"" name:"src:dst" help:"Files of this machine and where they go."`
 }
@@ -58,6 +60,9 @@ func run(c cli) error {
 		}
 	}
 	if err := addDebian(root, c.Debian); err != nil {
+		return err
+	}
+	if err := addWhole(root, c.Whole, c.Without); err != nil {
 		return err
 	}
 	if c.Applets != "" {
@@ -96,7 +101,7 @@ func addDebian(root *tree, programs []string) (err error) {
 			return fmt.Errorf("%q: want PACKAGE=PATH", p)
 		}
 		program, modules, _ := strings.Cut(paths, ":")
-		if err := unpackDebian(ctx, dir, pkg); err != nil {
+		if err := unpackDebian(ctx, dir, "", pkg); err != nil {
 			return err
 		}
 		if err := addProgram(root, dir, program); err != nil {

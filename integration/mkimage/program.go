@@ -56,6 +56,9 @@ func addNeeded(root *tree, dir string, libs map[string]string, f *elf.File) erro
 	for _, name := range needed {
 		at, ok := libs[name]
 		if !ok {
+			at, ok = inRunpath(dir, f, name)
+		}
+		if !ok {
 			return fmt.Errorf("no package has its library %s", name)
 		}
 		if _, ok := root.entries[at]; ok {
@@ -76,6 +79,24 @@ func addNeeded(root *tree, dir string, libs map[string]string, f *elf.File) erro
 		}
 	}
 	return nil
+}
+
+// inRunpath looks a library up where the program or library that needs it has the loader look
+// (DT_RUNPATH).
+func inRunpath(dir string, f *elf.File, name string) (at string, ok bool) {
+	paths, err := f.DynString(elf.DT_RUNPATH)
+	if err != nil {
+		return "", false
+	}
+	for _, p := range paths {
+		for folder := range strings.SplitSeq(p, ":") {
+			src, err := find(dir, filepath.Join(folder, name))
+			if err == nil {
+				return strings.TrimPrefix(strings.TrimPrefix(src, dir), "/"), true
+			}
+		}
+	}
+	return "", false
 }
 
 // libraries maps the name of each shared library in the tree to its path there.

@@ -159,4 +159,12 @@ func TestWaitingHint(t *testing.T) {
 	if diff := cmp.Diff([]string{"", "", `see "sallyport logs checkout.store"`}, got); diff != "" {
 		t.Errorf("ready, not decided, not ready (-want +got):\n%s", diff)
 	}
+	got = nil
+	for _, o := range []plan.Observed{upTo("fetch"), upTo("shipper")} {
+		got = append(got, plan.WaitingHint(plan.Input{Want: g, Observed: o, Health: healthy("proxy")}))
+	}
+	const logs = `see "sallyport logs checkout.proxy"`
+	if diff := cmp.Diff([]string{logs + "; the other containers start when it is ready, so its probe can't need their answers: have it answer by itself", logs}, got); diff != "" {
+		t.Errorf("the ambassador alone, and after an init (-want +got):\n%s", diff)
+	}
 }

@@ -162,10 +162,25 @@ func WaitingHint(in Input) string {
 		c := &in.Want.Containers[i]
 		s, _ := in.Observed.Container(c.Name)
 		if s.Task == host.TaskRunning && !optional(c) && !in.healthOf(c).Ready && !in.healthOf(c).Unknown() {
-			return fmt.Sprintf("see \"sallyport logs %s.%s\"", in.Want.Name, c.Name)
+			return fmt.Sprintf("see \"sallyport logs %s.%s\"%s", in.Want.Name, c.Name, in.aloneText(c))
 		}
 	}
 	return ""
+}
+
+// aloneText returns what to do if c is an ambassador whose members have not run yet: one of them
+// may have to answer its probe. It is empty for all others.
+func (in Input) aloneText(c *spec.Container) string {
+	if c.Role != spec.Ambassador {
+		return ""
+	}
+	for i := range in.Want.Containers {
+		s, seen := in.Observed.Container(in.Want.Containers[i].Name)
+		if other := &in.Want.Containers[i]; other.Name != c.Name && (!seen || s.Task != host.TaskCreated) {
+			return ""
+		}
+	}
+	return "; the other containers start when it is ready, so its probe can't need their answers: have it answer by itself"
 }
 
 // waiting returns what one container waits for to be started, or why it is not ready. It is empty

@@ -1,7 +1,7 @@
 # An uptime monitor. The exporter itself is the door, since asking the world is its work: it may ask the sites that are
 # listed, and Prometheus asks it on its published port.
 
-variable "sites" { default = ["198.51.100.87:80", "198.51.100.88:80"] }
+variable "sites" { default = ["198.51.100.87:8080", "198.51.100.88:8080"] }
 
 locals {
   images = "oci-archive:../../../build/images/field"

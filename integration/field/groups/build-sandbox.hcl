@@ -1,5 +1,5 @@
-# Compiles what a stranger has sent, with no way out at all: sallyport run build-sandbox.hcl. The sources are read-only,
-# and the result is left in a folder of the host.
+# Builds what a stranger has sent, by its own script and with no way out at all: sallyport run build-sandbox.hcl. The
+# sources are read-only, and the result is left in a folder of the host.
 
 variable "sources" { default = "/srv/build/in" }
 variable "result" { default = "/srv/build/out" }
@@ -18,7 +18,7 @@ group "build-sandbox" {
     user         = local.user
     capabilities = []
     read_only    = true
-    command      = ["/usr/bin/python3.11", "-c", "import compileall, shutil; shutil.copytree('/in', '/tmp/src'); ok = compileall.compile_dir('/tmp/src', quiet=1); shutil.make_archive('/out/result', 'zip', '/tmp/src'); raise SystemExit(0 if ok else 1)"]
+    command      = ["/usr/bin/python3.11", "/in/build.py", "/out"]
     tmpfs "/tmp" { size = "256MiB" }
     mount "sources" {
       path      = "/in"

@@ -98,7 +98,7 @@ group "nextcloud" {
       reload = "SIGHUP"
     }
     probe "ready" {
-      http = { port = "https", path = "/status.php", https = true, host = var.domain }
+      http = { port = "https", path = "/door", https = true, host = var.domain }
     }
     resources { memory = "128MiB" }
     stop { signal = "SIGQUIT" }

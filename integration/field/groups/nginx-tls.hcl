@@ -76,6 +76,7 @@ group "nginx-tls" {
             listen [::]:443 ssl http2;
             ssl_certificate /etc/nginx/tls/site.crt;
             ssl_certificate_key /etc/nginx/tls/site.key;
+            location = /door { return 204; } # nginx is ready before the program starts
             location / {
               proxy_pass http://127.0.0.1:8000;
               proxy_set_header X-Forwarded-For $remote_addr;
@@ -93,7 +94,7 @@ group "nginx-tls" {
       source = "${var.tls}/site.key"
       reload = "SIGHUP"
     }
-    probe "ready" { http = { port = 443, https = true } }
+    probe "ready" { http = { port = "https", path = "/door", https = true } }
     resources { memory = "64MiB" }
     stop { signal = "SIGQUIT" }
   }
