@@ -248,8 +248,12 @@ func (w *world) checkDoor(door string) {
 		}
 		members++
 		for _, try := range []string{fmt.Sprintf(toTCP, machine.Victim4, "80"), fmt.Sprintf(toTCP, machine.Victim6, "80"), "nslookup out.example " + machine.Victim4} {
-			if out, err := w.exec(c.Name, "/bin/sh", "-c", try); err == nil && strings.Contains(out, "ping") {
+			out, err := w.exec(c.Name, "/bin/sh", "-c", try)
+			if err == nil && strings.Contains(out, "ping") {
 				w.t.Errorf("%s of %s reached the world: %s", c.Name, w.group, try)
+			}
+			if machine.ExitStatus(err) > 125 {
+				w.t.Errorf("%s of %s has no program to try it with: %v", c.Name, w.group, err)
 			}
 		}
 		if out := w.seen.Take(w.t, fromMember); len(out) > 0 {
