@@ -22,6 +22,7 @@ type groupDecoder struct {
 	secrets   map[string]hcl.Range           // declared in the group
 	misplaced map[*hclsyntax.Attribute]bool  // with references to secrets that were reported
 	hostPaths map[string]string              // by name, of the volumes that are folders of the host
+	filled    map[string]hcl.Range           // by volume, the mount that fills it from an image
 	waits     []wait                         // of sidecars and of apps, for each other
 	placed    map[string]hcl.Range           // in the ambassador, by path; empty without one
 	hidden    []string                       // what environment files have, in the form of [Group.Sensitive]
@@ -42,6 +43,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 		secrets:   map[string]hcl.Range{},
 		misplaced: map[*hclsyntax.Attribute]bool{},
 		hostPaths: map[string]string{},
+		filled:    map[string]hcl.Range{},
 		upstream:  map[string]cty.Value{},
 		listens:   map[*hclsyntax.Block]Upstream{},
 		published: map[*hclsyntax.Block][]Publish{},

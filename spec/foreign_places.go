@@ -85,7 +85,8 @@ var foreignPlaces = map[string][]translation{
 		{"type", `A mount is of a volume of the group, and the volume's block sets what it is. For memory of the container's own: tmpfs "/path" { size = "64MiB" }`},
 		{"mount_path destination target dst", `Write: path = "/path"`},
 		{"sub_path subpath sub_path_expr", wholeVolume},
-		{"propagation propagation_mode mount_propagation bind_options recursive_read_only nocopy consistency selinux relabel create_host_path", "All volumes are mounted in the same way, and nothing mounted later comes through. Leave the line out."},
+		{"propagation propagation_mode mount_propagation bind_options recursive_read_only consistency selinux relabel create_host_path", "All volumes are mounted in the same way, and nothing mounted later comes through. Leave the line out."},
+		{"nocopy copy fill copy_up", "An empty volume gets what the image has at the path with: from_image = true"},
 		{"size mode owner uid gid", "A volume's size, owner and mode are in its own block."},
 	},
 	"tmpfs": {

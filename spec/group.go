@@ -155,6 +155,9 @@ type Mount struct {
 	Volume   string `json:"volume"`
 	Path     string `json:"path"` // absolute, in the container
 	ReadOnly bool   `json:"read_only,omitempty"`
+	// FromImage means that the volume, while it is empty, gets what the container's image has at
+	// Path.
+	FromImage bool `json:"from_image,omitempty"`
 }
 
 // A Tmpfs is a file system in memory that one container has for itself. It is empty whenever the

@@ -25,10 +25,29 @@ func (d *groupDecoder) mounts(container *hclsyntax.Block, taken map[string]hcl.R
 		if p, at, ok := r.text("path", required); ok {
 			m.Path, _ = d.mountTarget(p, at, taken)
 		}
+		m.FromImage = r.flag("from_image")
+		d.checkFilled(r, m)
 		all = append(all, m)
 	}
 	slices.SortFunc(all, func(a, b Mount) int { return cmp.Compare(a.Path, b.Path) })
 	return all
+}
+
+// checkFilled reports a volume that can't be filled from an image, and one that several mounts
+// fill.
+func (d *groupDecoder) checkFilled(r reader, m Mount) {
+	at := r.nameOf("from_image")
+	switch first, twice := d.filled[m.Volume]; {
+	case !m.FromImage || m.Volume == "":
+	case d.hostPaths[m.Volume] != "":
+		d.errorf(at, "A folder of the host", "The volume %s is a folder of the host, and nothing is copied into one. Fill it yourself, or give the group a volume of its own: volume %s { persistent = true }.", quote(m.Volume), quote(m.Volume))
+	case m.Path == SharedMemory:
+		d.errorf(at, "Nothing to copy", "An image has nothing at %s. Remove the line.", SharedMemory)
+	case twice:
+		d.errorf(at, "Filled twice", "The mount in line %d fills the volume %s already. All containers are made before the first of them starts, so they all find what it gets. Remove one of the lines.", first.Start.Line, quote(m.Volume))
+	default:
+		d.filled[m.Volume] = at
+	}
 }
 
 // mountTarget checks the path of a mount. A volume may take the place of the shared memory.

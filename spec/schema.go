@@ -48,7 +48,7 @@ var kinds = map[string]kind{
 	"update":    {title: "an update block", once: true, attrs: []string{"health_timeout", "auto_revert", "max_ends"}},
 	"schedule":  {title: "a schedule block", once: true, attrs: []string{"cron", "timezone", "jitter", "missed"}},
 	"volume":    {title: "a volume block", label: "the volume's name", each: true, attrs: []string{"size", "persistent", "host_path", "owner", "mode"}},
-	"mount":     {title: "a mount block", label: "the volume's name", each: true, attrs: []string{"path", "read_only"}},
+	"mount":     {title: "a mount block", label: "the volume's name", each: true, attrs: []string{"path", "read_only", "from_image"}},
 	"signed_by": {title: "a signed_by block", attrs: []string{"key", "identity", "bundle"}},
 	"tmpfs":     {title: "a tmpfs block", label: "the path in the container", each: true, attrs: []string{"size", "owner", "mode", "exec"}},
 	"file":      {title: "a file block", label: "the path in the container", each: true, attrs: []string{"source", "content", "owner", "mode", "reload"}},

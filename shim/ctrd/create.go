@@ -44,6 +44,9 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 	if err := c.checkSigned(req); err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err))
 	}
+	if err := c.fillVolumes(ctx, req); err != nil {
+		return hint.Bound(fmt.Errorf("create %s: %w", id, err)) // a name in the image is quoted
+	}
 	release, err := c.makes.take(ctx, c.shimGroup(req.Group.Name))
 	if err != nil {
 		return c.unanswered(fmt.Errorf("create %s: %w", id, err))

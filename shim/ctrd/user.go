@@ -197,14 +197,22 @@ func openIn(root *os.Root, name string) (io.ReadCloser, error) {
 // maxUsers bounds, in bytes, what is read of an image to find a user.
 const maxUsers = 1 << 20
 
-// lookupUser resolves a user by the image's own files. It mounts a view of the image while it reads
-// them.
+// lookupUser resolves a user by the image's own files.
 func (c *Client) lookupUser(ctx context.Context, chainID, name string, groups []string) (u specs.User, err error) {
 	ctx, cancel := c.ctx(ctx, createTimeout)
 	defer cancel()
+	err = c.withImage(ctx, chainID, func(root string) (err error) {
+		u, err = imageUser(root, name, groups)
+		return err
+	})
+	return u, err
+}
+
+// withImage calls do with a folder in which a read-only view of an image is mounted.
+func (c *Client) withImage(ctx context.Context, chainID string, do func(root string) error) (err error) {
 	ctx, done, err := c.client.WithLease(ctx)
 	if err != nil {
-		return u, fmt.Errorf("look up user %q: %w", name, err)
+		return fmt.Errorf("look into the image: %w", err)
 	}
 	defer func() {
 		ctx, cancel := c.cleanup(ctx)
@@ -213,23 +221,23 @@ func (c *Client) lookupUser(ctx context.Context, chainID, name string, groups []
 	}()
 	snapshotter, err := c.snapshotter(ctx)
 	if err != nil {
-		return u, err
+		return err
 	}
 	snapshots := c.client.SnapshotService(snapshotter)
 	key, _ := leases.FromContext(ctx) // as unique as the lease
 	mounts, err := snapshots.View(ctx, key, chainID)
 	if err != nil {
-		return u, fmt.Errorf("look up user %q: %w", name, err)
+		return fmt.Errorf("look into the image: %w", err)
 	}
 	defer func() {
 		ctx, cancel := c.cleanup(ctx)
 		defer cancel()
 		err = errors.Join(err, snapshots.Remove(ctx, key))
 	}()
-	var found error
+	var problem error
 	err = mount.WithReadonlyTempMount(ctx, mounts, func(root string) error {
-		u, found = imageUser(root, name, groups)
+		problem = do(root)
 		return nil // the mount worked
 	})
-	return u, errors.Join(err, found)
+	return errors.Join(err, problem)
 }

@@ -203,7 +203,10 @@ group "life" {
       path      = "/etc/app"
       read_only = true
     }
-    mount "spool" { path = "/spool" }
+    mount "spool" {
+      path       = "/spool"
+      from_image = true
+    }
     probe "ready" {
       http      = { path = "/healthz?deep=1", port = 8080 }
       successes = 2

@@ -70,6 +70,15 @@ func OpenHost() (*Root, error) {
 	return &Root{dir}, nil
 }
 
+// OpenFolder opens a folder of the host as a root, such as one in which an image is mounted.
+func OpenFolder(path string) (*Root, error) {
+	dir, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Root{dir}, nil
+}
+
 // Close closes the root. Files that were opened in it stay open.
 func (r *Root) Close() error { return r.dir.Close() }
 

@@ -17,7 +17,29 @@ group "g" {
     }
     file "/b" { content = "x" }
   }
+  app "b" {
+    image = "x"
+    mount "logs" {
+      path       = "/a"
+      from_image = true
+    }
+    mount "logs" {
+      path       = "/b"
+      from_image = true
+    }
+    mount "host" {
+      path       = "/c"
+      from_image = true
+      read_only  = true
+    }
+    mount "memory" {
+      path       = "/dev/shm"
+      from_image = true
+    }
+  }
   volume "logs" {}
+  volume "memory" {}
+  volume "host" { host_path = "/srv/data" }
 }
 group "h" {
   egress = "none"
