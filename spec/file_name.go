@@ -2,11 +2,12 @@ package spec
 
 import "strings"
 
-// IsGroupFile reports whether a file of this base name in a folder of group files is one. Files
+// IsGroupFile reports whether a file of this base name in a folder of group files is one: x.hcl,
+// or x.hcl.json in the JSON syntax of HCL. Files
 // that editors and package tools leave beside it are none: .x.hcl.swp, x.hcl~, #x.hcl#, .#x.hcl.
 // Files with values of variables are none either, see [IsVarsFile].
 func IsGroupFile(name string) bool {
-	return strings.HasSuffix(name, ".hcl") && isWhole(name) && !IsVarsFile(name)
+	return strings.HasSuffix(strings.TrimSuffix(name, ".json"), ".hcl") && isWhole(name) && !IsVarsFile(name)
 }
 
 // The names of files with values of variables. One of the first name, and those that end in

@@ -14,6 +14,10 @@ import (
 // white space between the words changes. With a syntax error there is no text, only diagnostics.
 func Format(name string, src []byte) ([]byte, hcl.Diagnostics) {
 	rep := &report{}
+	if isJSON(name, src) {
+		rep.errorf(startOf(name), "This file is JSON", "The usual style is that of files in HCL. The file stays as it is.")
+		return nil, rep.sorted()
+	}
 	if _, damage, _ := readSyntax(name, src, rep); damage || rep.hasErrors() {
 		return nil, rep.sorted()
 	}

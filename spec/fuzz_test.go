@@ -21,6 +21,12 @@ func FuzzParse(f *testing.F) {
 			f.Add(load(f, path).Bytes)
 		}
 	}
+	for _, path := range glob(f, "testdata/bad/*.hcl.json") {
+		f.Add(load(f, path).Bytes)
+	}
+	for _, path := range glob(f, "testdata/*.hcl") {
+		f.Add(asJSON(f, load(f, path).Bytes))
+	}
 	f.Add([]byte(base))
 	f.Add([]byte(rest))
 	f.Fuzz(func(t *testing.T, text []byte) {

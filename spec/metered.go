@@ -93,6 +93,9 @@ func (m *meter) inside(expr hclsyntax.Expression) hclsyntax.Expression {
 		c := *e
 		c.Source, c.Each = m.tree(e.Source, held), m.tree(e.Each, walked)
 		return &c
+	case placedExpr:
+		e.Expression = m.inside(e.Expression)
+		return e
 	case eachExpr:
 		e.Expression = m.tree(e.Expression, held)
 		return e

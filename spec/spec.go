@@ -38,13 +38,14 @@ func Parse(src Source) (groups []Group, diags hcl.Diagnostics) {
 }
 
 // parse is Parse with another list of refused features.
-func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
+func parse(src Source, refusals []refusal) (groups []Group, diags hcl.Diagnostics) {
 	file, m := &report{}, newMeter(src.Stop)
 	m.reads(src)
 	body, damage, left := readSyntax(src.Name, src.Bytes, file)
 	if body == nil {
 		return nil, file.sorted()
 	}
+	defer func() { diags = placedInJSON(src.Name, src.Bytes, diags) }()
 	checkFile(body, refusals, m, file)
 
 	known, from := names{}, &origins{}
@@ -52,7 +53,6 @@ func parse(src Source, refusals []refusal) ([]Group, hcl.Diagnostics) {
 	known.validate(body, from, damage, m, file)
 	known.declareLocals(body, from, damage, m, file)
 
-	var groups []Group
 	read := groupsReader{src, known, from, &copies{keys: map[*hclsyntax.Block]string{}}, damage, m, refusals, map[string]hcl.Range{}}
 	for _, block := range blocksOf(body, "group") {
 		own := &report{}

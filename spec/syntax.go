@@ -14,7 +14,7 @@ import (
 // trusted. After a syntax error the body lacks what can't be trusted.
 func Syntax(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
 	rep := &report{}
-	body, _, _ := readSyntax(name, src, rep)
+	body, _, _ := readNative(name, src, rep)
 	return body, rep.diags
 }
 
@@ -27,6 +27,15 @@ var hclRange = regexp.MustCompile(`:([0-9]+),([0-9]+)-(?:[0-9]+,)?[0-9]+`)
 // attributes, and left has them. Otherwise the body has only the top-level blocks that end before
 // the first error. Declarations that the body refers to may be missing both ways.
 func readSyntax(name string, src []byte, rep *report) (body *hclsyntax.Body, damage bool, left leftOut) {
+	if isJSON(name, src) {
+		body, damage = readJSON(name, src, rep)
+		return body, damage, nil
+	}
+	return readNative(name, src, rep)
+}
+
+// readNative is readSyntax for a file in the native syntax.
+func readNative(name string, src []byte, rep *report) (body *hclsyntax.Body, damage bool, left leftOut) {
 	if at, what := exceeds(name, src); what != "" {
 		rep.errorf(at, "This file can't be read", "%s", what)
 		return nil, true, nil

@@ -33,12 +33,8 @@ func VarsFromEnviron(environ []string) map[string]string {
 // values for several files can then give each file its own. In a file with syntax errors it finds
 // what the parser makes of it. A file that can't be parsed at all declares none.
 func Variables(src []byte) []string {
-	if _, what := exceeds("", src); what != "" {
-		return nil
-	}
-	file, _ := hclsyntax.ParseConfig(src, "", hcl.InitialPos)
-	body, ok := file.Body.(*hclsyntax.Body)
-	if !ok {
+	body := bodyAsFarAs(src)
+	if body == nil {
 		return nil
 	}
 	declared := map[string]bool{}
@@ -48,6 +44,23 @@ func Variables(src []byte) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(declared))
+}
+
+// bodyAsFarAs returns what the parser makes of a group file, or nil.
+func bodyAsFarAs(src []byte) *hclsyntax.Body {
+	if isJSON("", src) {
+		if _, what := exceedsJSON("", src); what != "" {
+			return nil
+		}
+		body, _ := jsonBody("", src)
+		return body
+	}
+	if _, what := exceeds("", src); what != "" {
+		return nil
+	}
+	file, _ := hclsyntax.ParseConfig(src, "", hcl.InitialPos)
+	body, _ := file.Body.(*hclsyntax.Body)
+	return body
 }
 
 // A variable is one variable block.

@@ -25,6 +25,11 @@ type fmtVerb struct {
 	Diff  bool     `help:"Change nothing. Show what would change."`
 }
 
+// isNative reports whether a file of this name in a folder is one to format: JSON is not.
+func isNative(name string) bool {
+	return (spec.IsGroupFile(name) || spec.IsVarsFile(name)) && filepath.Ext(name) == ".hcl"
+}
+
 // A formatted is a file with its text in the usual style.
 type formatted struct {
 	path    string
@@ -68,9 +73,7 @@ func (v *fmtVerb) Run(ctx context.Context, ui *ui) error {
 
 // format reads and formats the files.
 func (v *fmtVerb) format(ctx context.Context, ui *ui) (files []formatted, diags hcl.Diagnostics, err error) {
-	paths, err := expandFiles(ctx, v.Paths, func(name string) bool {
-		return spec.IsGroupFile(name) || spec.IsVarsFile(name) && filepath.Ext(name) == ".hcl"
-	})
+	paths, err := expandFiles(ctx, v.Paths, isNative)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -18,7 +19,7 @@ import (
 
 // groupArgs are the arguments of every verb that reads group files.
 type groupArgs struct {
-	Paths    []string          `arg:"" name:"file" help:"Group files, or folders with group files (*.hcl). - is one group file from standard input."`
+	Paths    []string          `arg:"" name:"file" help:"Group files, or folders with group files (*.hcl, *.hcl.json). - is one group file from standard input."`
 	Var      map[string]string `placeholder:"NAME=VALUE" mapsep:"none" help:"Set a variable. Can be repeated, and -var works too. Default: --var-file, *.auto.vars.hcl, then SALLYPORT_VAR_NAME of the environment."`
 	VarFiles []string          `name:"var-file" placeholder:"FILE" sep:"none" help:"Set the variables that a file has: lines NAME = VALUE, or an object of JSON in *.json. Can be repeated, and the last one counts."`
 	Locked   bool              `help:"Use only images whose digests are in the lock file beside each group file (sallyport.lock)."`
@@ -171,7 +172,7 @@ func expand(ctx context.Context, args []string) ([]string, error) {
 		if spec.IsVarsFile(base) {
 			return nil, usage(fmt.Errorf("%s: not a group file, but one with values for variables", path), "name the group file, and give the values with --var-file")
 		}
-		if filepath.Ext(base) != ".hcl" {
+		if !strings.HasSuffix(strings.TrimSuffix(base, ".json"), ".hcl") {
 			return nil, notGroupFile(ctx, path)
 		}
 		if other, ok := seen[base]; ok {

@@ -75,7 +75,7 @@ func notGroupFile(ctx context.Context, path string) error {
 			return s.problem(path)
 		}
 	}
-	return usage(fmt.Errorf("%s: not a group file", path), "the name of a group file ends in .hcl")
+	return usage(fmt.Errorf("%s: not a group file", path), "the name of a group file ends in .hcl or .hcl.json")
 }
 
 // noGroupFile returns the error for a folder without group files. It names a file of another system
@@ -90,7 +90,7 @@ func noGroupFile(ctx context.Context, dir string) error {
 			}
 		}
 	}
-	return usage(fmt.Errorf("%s: no group file in this folder", dir), "the name of a group file ends in .hcl")
+	return usage(fmt.Errorf("%s: no group file in this folder", dir), "the name of a group file ends in .hcl or .hcl.json")
 }
 
 // otherLanguage matches the beginning of a file of YAML, JSON or a unit, after comments. No group

@@ -49,7 +49,7 @@ func (v *rmVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 }
 
 // isFile reports whether an argument is a group file: a group's name has no dot.
-func isFile(name string) bool { return strings.HasSuffix(name, ".hcl") }
+func isFile(name string) bool { return strings.HasSuffix(strings.TrimSuffix(name, ".json"), ".hcl") }
 
 // A noFile is the error for a file that no group comes from.
 type noFile string

@@ -380,6 +380,6 @@ func (s *Store) checkName(name string) error {
 	}
 	return &hint.Error{
 		Err:  fmt.Errorf("%q can't be the name of a group file", name),
-		Hint: "give the file a name that ends in .hcl and does not begin with a dot",
+		Hint: "give the file a name that ends in .hcl or .hcl.json and does not begin with a dot",
 	}
 }
