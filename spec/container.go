@@ -30,6 +30,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		ShmSize:      d.shmSize(r),
 		Sysctls:      d.containerSettings(r),
 		Devices:      d.devices(block),
+		CDI:          d.cdi(r),
 		Resources:    d.resources(block),
 		Ulimits:      d.ulimits(block),
 		Restart:      d.restart(role, block),

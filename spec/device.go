@@ -95,14 +95,21 @@ func (d *groupDecoder) deviceTarget(what, p string, at hcl.Range) string {
 	if !ok {
 		return ""
 	}
+	if why := DeviceTarget(p); why != "" {
+		d.errorf(at, "Invalid device", "%s", why)
+		return ""
+	}
+	return p
+}
+
+// DeviceTarget returns why a container can't find a device at a clean path, or "".
+func DeviceTarget(p string) string {
 	own := func(dir string) bool { return within(p, "/dev/"+dir) || within("/dev/"+dir, p) }
 	switch {
 	case p == "/dev" || !within(p, "/dev"):
-		d.errorf(at, "Invalid device", "A container finds its devices below /dev, because nowhere else can one be opened. %s is not there.", quote(p))
+		return "A container finds its devices below /dev, because nowhere else can one be opened. " + quote(p) + " is not there."
 	case slices.ContainsFunc(ownDevices, own):
-		d.errorf(at, "Invalid device", "Each container has %s of its own. Choose another path below /dev.", quote(p))
-	default:
-		return p
+		return "Each container has " + quote(p) + " of its own. Choose another path below /dev."
 	}
 	return ""
 }

@@ -115,7 +115,7 @@ var foreignPlaces = map[string][]translation{
 		{"memswap_limit memory_swap", `Write: swap = "64MiB"`},
 		{"io blkio_weight", `Write: io_weight = 100`},
 		{"storage ephemeral_storage", `Write: disk = "1GiB"`},
-		{"device devices", "Devices are those of the container. " + writeDevice},
+		{"device devices", "Devices are those of the container. " + writeDevice + ". " + writeCDI},
 	},
 	"device": {
 		{"path source src host host_path path_on_host", `The block's label is the path on the host: device "/dev/ttyUSB0" { ... }.`},

@@ -169,7 +169,8 @@ var foreignWords = []translation{
 	{"blkio_weight blkio_config io_weight", `Write: resources { io_weight = 100 }`},
 	{"resize_policy", "A container with other resources is replaced. Leave the line out."},
 	{"devices add_device host_devices", writeDevice},
-	{"gpus device_requests resource_claims claims generic_resources", `A GPU is given by the files that it has below /dev: device "/dev/dri/renderD128" { access = "rw" }`},
+	{"gpus device_requests resource_claims claims generic_resources", writeCDI},
+	{"cdi_devices cdi_device", writeCDI},
 
 	// Output.
 	{"logging log_driver log_opt log_opts logs log_options log_config", `The size of what is kept of its output: output { size = "50MiB" }. To ship it elsewhere, give a sidecar an output_of block.`},
@@ -178,5 +179,6 @@ var foreignWords = []translation{
 const (
 	initAsReaper = "Write: init = true"
 	writeDevice  = `Write, for each device: device "/dev/ttyUSB0" { access = "rw" }`
+	writeCDI     = `Name the devices of the host's CDI specs: cdi = ["nvidia.com/gpu=all"]. For a GPU without one: device "/dev/dri/renderD128" { access = "rw" }`
 	writeTZ      = `Write: timezone = "Europe/Berlin"`
 )

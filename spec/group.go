@@ -102,6 +102,7 @@ type Container struct {
 	Files     []File      `json:"files,omitempty"`
 	Secrets   []SecretUse `json:"secrets,omitempty"` // sorted by name
 	Devices   []Device    `json:"devices,omitempty"`
+	CDI       []string    `json:"cdi,omitempty"`      // names of devices in the host's CDI specs, sorted
 	ShmSize   int64       `json:"shm_size,omitempty"` // of /dev/shm, in bytes; 0: [DefaultSharedMemory]
 	Resources Resources   `json:"resources,omitzero"`
 	Ulimits   []Ulimit    `json:"ulimits,omitempty"` // sorted by name; those without a line have a default

@@ -17,7 +17,7 @@ type kind struct {
 const fileKind = ""
 
 var (
-	containerAttrs  = []string{"image", "pull", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "init", "read_only", "shm_size", "sysctls", "on_failure"}
+	containerAttrs  = []string{"image", "pull", "command", "args", "env", "env_file", "workdir", "user", "groups", "timezone", "capabilities", "cdi", "init", "read_only", "shm_size", "sysctls", "on_failure"}
 	containerBlocks = []string{"signed_by", "mount", "tmpfs", "file", "secret", "device", "probe", "resources", "ulimits", "restart", "stop", "output"}
 	containerKinds  = []string{"app", "sidecar", "init", "ambassador"}
 )

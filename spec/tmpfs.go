@@ -17,6 +17,9 @@ const defaultTmpfsSize = defaultVolumeSize
 // them.
 var generatedFiles = []string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}
 
+// GeneratedFiles returns the paths of the files that every container gets at its start.
+func GeneratedFiles() []string { return slices.Clone(generatedFiles) }
+
 // tmpfs reads a container's file systems in memory, sorted by path.
 func (d *groupDecoder) tmpfs(container *hclsyntax.Block, taken map[string]hcl.Range) []Tmpfs {
 	var all []Tmpfs

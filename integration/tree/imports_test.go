@@ -88,6 +88,7 @@ var foreignLaw = []struct {
 		reason: "only shim/ctrd and what is below it speak containerd"},
 	{path: "github.com/sigstore/", only: []string{"shim/signed", "shim/ctrd", "cmd/..."}, reason: "signatures are verified in one place"},
 	{path: "oras.land/oras-go/v2", only: []string{"shim/ctrd", "shim/ctrd/registry", "cmd/..."}, reason: "logins are read in one place"},
+	{path: "tags.cncf.io/container-device-interface", only: []string{"shim/ctrd/devices", "shim/ctrd", "cmd/..."}, reason: "CDI specs are read in one place"},
 	{path: "github.com/google/nftables", only: []string{"netns/...", "shim/linux/network", "cmd/..."}, reason: hostAlone},
 	{path: "github.com/vishvananda/", only: []string{"netns/...", "shim/linux/network", "shim/linux/probe", "cmd/..."}, reason: hostAlone},
 	{path: "github.com/cilium/ebpf", only: []string{"netns/...", "shim/linux/network", "cmd/..."}, reason: hostAlone},

@@ -121,6 +121,9 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 	if in.Devices, err = c.devices.Find(req.Container); err != nil {
 		return containers.Container{}, err
 	}
+	if in.CDI, err = c.devices.FindCDI(req.Container); err != nil {
+		return containers.Container{}, err
+	}
 	if req.Container.Init {
 		if in.Init, err = findReaper(); err != nil {
 			return containers.Container{}, err
@@ -150,7 +153,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 	id := spec.ID(group.Name, req.Container.Name)
 	return containers.Container{
 		ID:          id,
-		Labels:      createLabels(req, image.config.StopSignal, oci.Lowered(req.Container, in.Host), oci.DeviceLines(req.Container, in.Devices, in.Leaves)),
+		Labels:      createLabels(req, image.config.StopSignal, oci.Lowered(req.Container, in.Host), oci.DeviceLines(req.Container, in.Devices, in.CDI, in.Leaves)),
 		Image:       req.Image.Name,
 		Runtime:     runtime,
 		Spec:        encoded,

@@ -13,24 +13,32 @@ func leaves(g *spec.Group, c spec.Container) bool {
 
 // CheckDevices implements [runner.Devices].
 func (c *Client) CheckDevices(g *spec.Group, container spec.Container) error {
-	found, err := c.devices.Find(container)
+	found, given, err := c.findDevices(container)
 	if err != nil {
 		return hint.Bound(err)
 	}
-	return hint.Bound(oci.CheckDevices(container, found, leaves(g, container)))
+	return hint.Bound(oci.CheckDevices(container, found, given, leaves(g, container)))
 }
 
 // DeviceNotes implements [runner.Devices].
 func (c *Client) DeviceNotes(g *spec.Group) (lines []string) {
 	for _, one := range g.Containers {
-		found, err := c.devices.Find(one)
+		found, given, err := c.findDevices(one)
 		if err != nil {
-			lines = append(lines, hint.Text(hint.Bound(err)))
+			lines = append(lines, hint.Text(hint.Bound(err))+": "+hint.Of(err))
 			continue
 		}
-		for _, line := range oci.DeviceLines(one, found, leaves(g, one)) {
+		for _, line := range oci.DeviceLines(one, found, given, leaves(g, one)) {
 			lines = append(lines, one.Title()+": "+line)
 		}
 	}
 	return lines
+}
+
+func (c *Client) findDevices(container spec.Container) (found []oci.Device, given oci.CDI, err error) {
+	if found, err = c.devices.Find(container); err != nil {
+		return nil, oci.CDI{}, err
+	}
+	given, err = c.devices.FindCDI(container)
+	return found, given, err
 }

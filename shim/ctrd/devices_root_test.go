@@ -31,18 +31,18 @@ func TestRootDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	major, minor := unix.Major(st.Rdev), unix.Minor(st.Rdev)
-	root := t.TempDir()
-	dir := filepath.Join(root, "sys/devices/virtual/event0")
-	number := filepath.Join(root, "sys/dev/char", fmt.Sprintf("%d:%d", major, minor))
-	call := func(subsystem string) error {
-		link := filepath.Join(dir, "subsystem")
-		return errors.Join(os.RemoveAll(link), os.Symlink("../../class/"+subsystem, link))
-	}
-	if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(filepath.Dir(number), 0o755), os.Symlink("../../devices/virtual/event0", number), call("input")); err != nil {
-		t.Fatal(err)
-	}
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
+		root := t.TempDir()
+		dir := filepath.Join(root, "sys/devices/virtual/event0")
+		number := filepath.Join(root, "sys/dev/char", fmt.Sprintf("%d:%d", major, minor))
+		call := func(subsystem string) error {
+			link := filepath.Join(dir, "subsystem")
+			return errors.Join(os.RemoveAll(link), os.Symlink("../../class/"+subsystem, link))
+		}
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(filepath.Dir(number), 0o755), os.Symlink("../../devices/virtual/event0", number), call("input")); err != nil {
+			t.Fatal(err)
+		}
 		c.devices = devices.At(root)
 		reads, without, none := script("reads", spec.App, openings), script("without", spec.App, openings), script("none", spec.App, openings)
 		reads.Devices = []spec.Device{{Path: path, To: "/dev/keys/0"}}

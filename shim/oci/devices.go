@@ -2,6 +2,7 @@ package oci
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -43,13 +44,22 @@ func (v Device) named() string {
 
 // createDevices returns the nodes of a container, and what the promise is to know of them.
 func createDevices(in Input) (nodes []specs.LinuxDevice, devices []promise.Device, err error) {
-	for _, v := range in.Devices {
+	for _, v := range slices.Concat(in.Devices, in.CDI.Devices) {
 		if v.Absent {
 			continue
 		}
 		d, _, err := v.allowed(in.Container.Name, in.Leaves)
 		if err != nil {
 			return nil, nil, err
+		}
+		if at := slices.IndexFunc(nodes, func(n specs.LinuxDevice) bool { return n.Path == d.Path }); at >= 0 {
+			if n := nodes[at]; n.Type == v.Kernel.Type && n.Major == v.Kernel.Major && n.Minor == v.Kernel.Minor {
+				continue // the block is the more exact one, and comes first
+			}
+			return nil, nil, &hint.Error{
+				Err:  fmt.Errorf("container %q: %s is the place of two devices, one of them from a CDI spec", in.Container.Name, d.Path),
+				Hint: "give the device block another place: to = \"/dev/...\"",
+			}
 		}
 		node := v.Owned
 		node.Path, node.Type, node.Major, node.Minor = d.Path, v.Kernel.Type, v.Kernel.Major, v.Kernel.Minor
@@ -60,8 +70,8 @@ func createDevices(in Input) (nodes []specs.LinuxDevice, devices []promise.Devic
 
 // DeviceLines returns a line for each device of a container: what its path leads to on this host,
 // or that the host does not have it, or why the container can't have it.
-func DeviceLines(c spec.Container, found []Device, leaves bool) (lines []string) {
-	for _, v := range found {
+func DeviceLines(c spec.Container, found []Device, given CDI, leaves bool) (lines []string) {
+	for _, v := range slices.Concat(found, given.Devices) {
 		if v.Absent {
 			lines = append(lines, fmt.Sprintf("device %s is not on this host, and the container runs without it until it is created again", v.Path))
 			continue
@@ -81,11 +91,14 @@ func DeviceLines(c spec.Container, found []Device, leaves bool) (lines []string)
 		}
 		lines = append(lines, line)
 	}
-	return lines
+	if n := len(given.Mounts); n > 0 {
+		lines = append(lines, fmt.Sprintf("CDI: files of the host, to read: %d", n))
+	}
+	return append(lines, given.Left...)
 }
 
 // CheckDevices returns a [hint.Error] if the container can't have one of its devices.
-func CheckDevices(c spec.Container, found []Device, leaves bool) error {
-	_, _, err := createDevices(Input{Container: c, Devices: found, Leaves: leaves})
+func CheckDevices(c spec.Container, found []Device, given CDI, leaves bool) error {
+	_, _, err := createDevices(Input{Container: c, Devices: found, CDI: given, Leaves: leaves})
 	return err
 }

@@ -67,6 +67,7 @@ func createMounts(in Input) (mounts []specs.Mount, own []string, err error) {
 		own = append(own, f.Source)
 		files = append(files, bind(f.Source, f.Path, "ro"))
 	}
+	files = append(files, in.CDI.Mounts...)
 	byPath := func(a, b specs.Mount) int { return cmp.Compare(a.Destination, b.Destination) }
 	slices.SortStableFunc(folders, byPath)
 	slices.SortStableFunc(files, byPath)

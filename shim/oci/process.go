@@ -32,10 +32,13 @@ func createProcess(in Input) (*specs.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	user := in.User
+	user.AdditionalGids = slices.Concat(user.AdditionalGids, in.CDI.Groups)
+	env := environment(ownEnv(in.Container), slices.Concat(in.Image.Env, in.CDI.Env), defaultPath, "HOSTNAME="+in.Group)
 	p := &specs.Process{
-		User:         in.User,
+		User:         user,
 		Args:         args,
-		Env:          environment(ownEnv(in.Container), in.Image.Env, defaultPath, "HOSTNAME="+in.Group),
+		Env:          withLibraries(env, in.CDI.Libraries),
 		Cwd:          workDir(in.Container, in.Image),
 		Capabilities: caps,
 		Rlimits:      createRlimits(in.Container, in.Host),

@@ -32,6 +32,7 @@ type Input struct {
 	Secrets   string            // folder with the secrets that the container is given; empty: none
 	Files     []File            // bound read-only into the container
 	Devices   []Device          // that the container can open
+	CDI       CDI               // what the host's CDI specs give it
 	Leaves    bool              // the container exchanges packets with the world by itself
 	Init      File              // required for a container with Init: the program that is its first process
 	Modes     Modes             // required for a container that has a tmpfs

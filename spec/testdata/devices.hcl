@@ -10,6 +10,7 @@ group "meters" {
   app "reader" {
     image  = "registry.example/reader:1"
     groups = ["20"]
+    cdi    = ["nvidia.com/gpu=1", "nvidia.com/gpu=GPU-0a:1.2", "nvidia.com/gpu=1"]
     device "/dev/ttyUSB0" {}
     device "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0" {
       to       = "/dev/meters//second"

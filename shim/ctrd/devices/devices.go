@@ -26,14 +26,14 @@ import (
 
 // A Host is where devices are looked for.
 type Host struct {
-	root string // of /sys and /proc
+	root string // of /sys, /proc, and the CDI specs
 	stat func(path string) (node, error)
 }
 
 // New returns this host.
 func New() Host { return At("/") }
 
-// At returns this host with the /sys and /proc below root, for tests.
+// At returns this host with the /sys, /proc and CDI specs below root, for tests.
 func At(root string) Host { return Host{root: root, stat: statNode} }
 
 // A node is a device file. A path that leads to another kind of file has no type.

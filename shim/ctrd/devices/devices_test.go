@@ -106,7 +106,7 @@ func TestRecordedHost(t *testing.T) {
 		found, err := h.Find(c)
 		got := hint.Text(err)
 		if err == nil {
-			got = strings.Join(oci.DeviceLines(c, found, tt.leaves), "\n")
+			got = strings.Join(oci.DeviceLines(c, found, oci.CDI{}, tt.leaves), "\n")
 		}
 		if !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.path, got, tt.want)
@@ -124,7 +124,7 @@ func TestOptional(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"device /dev/ttyS1: serial port 4:65, rw", "device /dev/ttyUSB0 is not on this host, and the container runs without it until it is created again"}
-	if diff := cmp.Diff(want, oci.DeviceLines(c, found, false)); diff != "" {
+	if diff := cmp.Diff(want, oci.DeviceLines(c, found, oci.CDI{}, false)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	c.Devices[1] = spec.Device{Path: "/dev/dri", Optional: true}

@@ -43,6 +43,14 @@ group "meters" {
     device "/dev/ttyUSB9" { to = "/dev/ttyUSB7/second" }
     device {}
   }
+  app "cdi" {
+    image = "x"
+    cdi   = ["nvidia.com/gpu", "all", "/dev/nvidia0", "nvidia.com/gpu=0,1", "=0", 1, null, "nvidia.com/gpu=${"\u0000"}"]
+  }
+  app "one" {
+    image = "x"
+    cdi   = "nvidia.com/gpu=0"
+  }
   app "others" {
     image   = "x"
     devices = ["/dev/ttyUSB0:/dev/ttyUSB0"]
