@@ -54,7 +54,7 @@ var importLaw = []importRule{
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
 	{pkg: "shim/keeper", may: []string{"spec", "shim/runner", "shim/plan", "shim/prune", "shim/schedule", "shim/reach", "shim/restart", "shim/store", "shim/journal", "shim/diff", "shim/group",
-		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/lockfile", "shim/logs/removed"}},
+		"shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest", "shim/disk", "shim/lockfile", "shim/logs/removed", "shim/signed/signedtest"}},
 	{pkg: "shim/api", may: []string{"shim/diff", "shim/group", "shim/host", "shim/hint", "shim/pathwatch"}, tests: []string{"spec"}},
 	{pkg: "shim/metrics", may: []string{"spec", "shim/group", "shim/host"}},
 	{pkg: "shim/hosttest", may: []string{"spec", "shim/host", "shim/hint", "shim/layout", "shim/hosttest/contract"}, tests: []string{"shim/runner"}},

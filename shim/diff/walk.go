@@ -123,6 +123,9 @@ func (w walker) value(path, name string, v reflect.Value) {
 		w.leaf(path, list(value), len(value) > 0 || name == "capabilities" && value != nil)
 		return
 	case []byte:
+		if len(value) == 0 && name == "bundle" {
+			return
+		}
 		w.leaf(path, string(value), true)
 		w.leaves[path].content = true
 		return
@@ -196,6 +199,11 @@ func format(name string, v reflect.Value) string {
 		return spec.FormatRate(v.Int())
 	case v.CanUint() && name == "mode":
 		return fmt.Sprintf("%04o", v.Uint())
+	case name == "key":
+		if key, err := spec.ParsePublicKey([]byte(v.String())); err == nil {
+			return "sha256:" + key.Fingerprint[:12]
+		}
+		return quoted(v.String())
 	case v.Kind() == reflect.String:
 		return quoted(v.String())
 	case v.CanInt() || v.CanUint() || v.CanFloat() || v.Kind() == reflect.Bool:

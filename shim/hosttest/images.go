@@ -49,7 +49,7 @@ func (k *ImageKeeper) Retain(_ context.Context, group string, generation int, im
 }
 
 // Restore finds the image among those that the names mean now, and among the retained ones.
-func (k *ImageKeeper) Restore(_ context.Context, ref, digest string) (host.Image, error) {
+func (k *ImageKeeper) Restore(ctx context.Context, ref, digest string) (host.Image, error) {
 	h := (*Host)(k)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,7 +66,7 @@ func (k *ImageKeeper) Restore(_ context.Context, ref, digest string) (host.Image
 	if !here || h.missing[ref] {
 		return host.Image{}, &hint.Error{Err: fmt.Errorf("image %s: %s is %w", ref, digest, host.ErrImageGone), Hint: "apply the file again"}
 	}
-	return host.Image{Ref: ref, Name: ref + "@" + digest, Digest: digest}, nil
+	return host.Image{Ref: ref, Name: ref + "@" + digest, Digest: digest}, h.prove(ctx, digest)
 }
 
 func (k *ImageKeeper) Resolve(_ context.Context, ref string) (string, error) {

@@ -24,12 +24,15 @@ func (r *Runtime) Image(ctx context.Context, ref string) (host.Image, error) {
 		return host.Image{}, f.err
 	}
 	if now, ok := h.registry[ref]; ok && host.PullOf(ctx) == spec.PullAlways {
+		if err := h.prove(ctx, now); err != nil {
+			return host.Image{}, err
+		}
 		h.images[ref] = now
 	}
 	if h.missing[ref] {
 		return host.Image{}, &hint.Error{Err: fmt.Errorf("image %s: not found", ref), Hint: "check the name"}
 	}
-	return host.Image{Ref: ref, Name: ref, Digest: h.digest(ref)}, nil
+	return host.Image{Ref: ref, Name: ref, Digest: h.digest(ref)}, h.prove(ctx, h.digest(ref))
 }
 
 // digest returns what a reference resolves to. The caller holds mu.
@@ -90,6 +93,9 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 		}
 		if req.Image.Ref != c.Image {
 			h.violated(Contract, "%s was created from image %s", id, req.Image.Ref)
+		}
+		if err := h.checkProved(c, req.Image.Digest); err != nil {
+			return err
 		}
 		h.checkRetained(id, req)
 		h.checkOnce(id, old, req)

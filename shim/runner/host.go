@@ -14,7 +14,8 @@ type ImageKeeper interface {
 	// already. It uses the image's Ref and Digest.
 	Retain(ctx context.Context, group string, generation int, image host.Image) error
 	// Restore makes the image present that a reference meant when it had this digest, even if it
-	// means another one now. The error is ErrImageGone if trying again would not help.
+	// means another one now. The error is ErrImageGone if trying again would not help. The context
+	// may demand that it is signed: [host.WithSigners].
 	Restore(ctx context.Context, ref, digest string) (host.Image, error)
 	// Resolve returns the digest that [Runtime].Image would use for a reference now. It pulls and
 	// changes nothing. The digest is empty if the image is not present.
@@ -120,7 +121,7 @@ type Secrets interface {
 // are [*hint.Error]. Implemented by ctrd.Client; in memory by hosttest.Host.
 type Runtime interface {
 	// Image makes the image present and returns what it resolved to. It pulls or imports only a
-	// missing image.
+	// missing image. The context may demand that it is signed: [host.WithSigners].
 	Image(ctx context.Context, ref string) (host.Image, error)
 	// Observe returns our containers of one group, or of every group if group is "". An error means
 	// that they are unknown.
@@ -144,6 +145,9 @@ type Runtime interface {
 	//     container that asks for it.
 	//
 	// Package hosttest/contract holds every implementation to this.
+	//
+	// Create also refuses a container with SignedBy, unless the host has a proof that one of those
+	// has signed the image. It asks no registry.
 	Create(ctx context.Context, c host.CreateRequest) error
 	// Start runs the program of a created container.
 	Start(ctx context.Context, group, container string) error
