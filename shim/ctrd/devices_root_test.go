@@ -43,17 +43,30 @@ func TestRootDevices(t *testing.T) {
 		if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(filepath.Dir(number), 0o755), os.Symlink("../../devices/virtual/event0", number), call("input")); err != nil {
 			t.Fatal(err)
 		}
+		library := filepath.Join(root, "library")
+		described := fmt.Sprintf(`{"cdiVersion": "0.6.0", "kind": "vendor.com/gpu", "devices": [{"name": "0", "containerEdits": {
+			"env": ["VENDOR=1"], "deviceNodes": [{"path": "/dev/gpu0", "hostPath": %q, "permissions": "r"}],
+			"mounts": [{"hostPath": %q, "containerPath": "/usr/lib/vendor/library.so.1", "options": ["rw", "bind"]}],
+			"hooks": [{"hookName": "createContainer", "path": "/usr/bin/nvidia-ctk", "args": ["nvidia-ctk", "hook", "create-symlinks", "--link", "library.so.1::/usr/lib/vendor/library.so"]},
+				{"hookName": "createContainer", "path": "/usr/bin/nvidia-ctk", "args": ["nvidia-ctk", "hook", "update-ldcache", "--folder", "/usr/lib/vendor"]}]}}]}`, path, library)
+		described = strings.ReplaceAll(described, "\t", "") // its reader is one of YAML
+		if err := errors.Join(os.WriteFile(library, []byte("text"), 0o644), os.MkdirAll(filepath.Join(root, "etc/cdi"), 0o755), os.WriteFile(filepath.Join(root, "etc/cdi/vendor.json"), []byte(described), 0o644)); err != nil {
+			t.Fatal(err)
+		}
 		c.devices = devices.At(root)
 		reads, without, none := script("reads", spec.App, openings), script("without", spec.App, openings), script("none", spec.App, openings)
 		reads.Devices = []spec.Device{{Path: path, To: "/dev/keys/0"}}
 		reads.Capabilities = spec.GrantableCapabilities()
 		without.Devices = []spec.Device{{Path: "/dev/none-of-them", To: "/dev/keys/0", Optional: true}}
-		r := newHarness(t, c, archive, reads, without, none)
+		cdi := script("cdi", spec.App, strings.ReplaceAll(openings, "/dev/keys/0", "/dev/gpu0")+"; echo $VENDOR $LD_LIBRARY_PATH $(cat /usr/lib/vendor/library.so) $(ok '> /usr/lib/vendor/library.so')")
+		cdi.CDI = []string{"vendor.com/gpu=0"}
+		r := newHarness(t, c, archive, reads, without, none, cdi)
 		r.run()
 		mode := fmt.Sprintf("%o:%d:%d", st.Mode&0o777, st.Uid, st.Gid)
 		for name, want := range map[string]string{
 			"reads":   "read: yes write: no both: no\nnode: no no " + mode + "\nothers: fd full keys mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero",
 			"without": "read: no write: no both: no\nnode: no no\nothers: fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero",
+			"cdi":     "read: yes write: no both: no\nnode: no no " + mode + "\nothers: fd full gpu0 mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero\n1 /usr/lib/vendor text no",
 			"none":    "read: no write: no both: no\nnode: no no\nothers: fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero",
 		} {
 			if out, _ := r.ended(name); strings.TrimSpace(out) != want {
