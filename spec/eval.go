@@ -89,11 +89,45 @@ func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 		s.unresolved = true
 		return cty.DynamicVal, false
 	}
-	if v.Type() == cty.Number && !v.IsNull() && v.AsBigFloat().IsInf() {
-		s.errorf(expr.Range(), "Division by zero", "This divides by zero, and has no value. Write a divisor that isn't zero.")
+	if left := maxElements; hasInfinite(v, &left) {
+		if divides(expr) {
+			s.errorf(expr.Range(), "Division by zero", "This divides by zero, and has no value. Write a divisor that isn't zero.")
+		} else {
+			s.errorf(expr.Range(), "Number too large", "A number in this value is larger than any that can be written out. Write a smaller one, or put it in quotes.")
+		}
 		return cty.DynamicVal, false
 	}
 	return v, true
+}
+
+// hasInfinite reports whether a number in a value is infinite. left is how many values are looked
+// at, because values that share their parts can have more of them than memory.
+func hasInfinite(v cty.Value, left *int) bool {
+	if *left--; *left < 0 || v.IsNull() || !v.IsKnown() {
+		return false
+	}
+	switch {
+	case v.Type() == cty.Number:
+		return v.AsBigFloat().IsInf()
+	case v.CanIterateElements():
+		for it := v.ElementIterator(); it.Next(); {
+			if _, element := it.Element(); *left < 0 || hasInfinite(element, left) {
+				return *left >= 0
+			}
+		}
+	}
+	return false
+}
+
+// divides reports whether an expression has a division.
+func divides(expr hclsyntax.Expression) (found bool) {
+	_ = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		if op, ok := n.(*hclsyntax.BinaryOpExpr); ok && (op.Op == hclsyntax.OpDivide || op.Op == hclsyntax.OpModulo) {
+			found = true
+		}
+		return nil
+	})
+	return found
 }
 
 // withoutValues returns the mistakes of an evaluation without the values in their words.
