@@ -94,7 +94,7 @@ func TestApplyWaitsUntilEachInItsTurnIsReady(t *testing.T) {
 			"till: waits for proxy (ambassador) to be ready: its ready probe failed: tcp 127.0.0.1:9001: connection refused",
 			"till: waits for proxy (ambassador) to be ready: its ready probe failed 3 times in a row: tcp 127.0.0.1:9001: connection refused")
 		st := h.status("till")
-		if st.State != group.Starting || !strings.HasPrefix(st.Waiting, "waits for proxy (ambassador) to be ready: its ready probe failed 3 times") || st.Hint != `see "sallyport logs till.proxy"` {
+		if st.State != group.Starting || !strings.HasPrefix(st.Waiting, "waits for proxy (ambassador) to be ready: its ready probe failed 3 times") || !strings.HasPrefix(st.Hint, `see "sallyport logs till.proxy"`) {
 			t.Errorf("%s, waiting %q, error %q, hint %q", st.State, st.Waiting, st.Error, st.Hint)
 		}
 		if c := st.Containers[5]; c.Ready || c.Waiting != st.Waiting {
