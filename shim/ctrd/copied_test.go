@@ -186,7 +186,8 @@ func TestCopiedOutputsOutsideOfTheCgroup(t *testing.T) {
 // until it does so once more.
 func TestCopiedOutputsOfOtherDescriptors(t *testing.T) {
 	d := newCopiedDesk(t)
-	p := newPrinter(t, "read line; exec >/dev/null; echo done >&2; cat")
+	// Another process says that it is done: for its own echo, sh has standard error as its output.
+	p := newPrinter(t, "read line; exec >/dev/null; sh -c 'echo done' >&2; cat")
 	all := map[string]*printer{"web": p}
 	d.want("first", all, "web")
 	p.print()

@@ -47,7 +47,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 	if err := c.fillVolumes(ctx, req); err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err)) // a name in the image is quoted
 	}
-	release, err := c.makes.take(ctx, c.shimGroup(req.Group.Name))
+	release, err := c.makeTurn(ctx, req.Group.Name)
 	if err != nil {
 		return c.unanswered(fmt.Errorf("create %s: %w", id, err))
 	}
@@ -83,6 +83,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 		return c.unanswered(fmt.Errorf("create %s: %w", id, err))
 	}
 	if err := c.addTask(ctx, req, image, record, files, own); err != nil {
+		release() // another has its turn while this one is removed
 		ctx, cancel := c.cleanup(ctx)
 		defer cancel()
 		if err := c.remove(ctx, req.Group.Name, req.Container.Name); err != nil {

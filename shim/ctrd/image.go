@@ -39,6 +39,15 @@ type imageHandles struct {
 	byName map[string]containerd.Image
 }
 
+// pullKey returns the key of work for an image that callers share: those who ask for the same image
+// in the same way.
+func pullKey(ctx context.Context, ref string) string {
+	if host.PullOf(ctx) != spec.PullMissing {
+		ref += " " + string(host.PullOf(ctx))
+	}
+	return ref + signersKey(ctx)
+}
+
 // Image makes the image that a group file names present and unpacked. An image that is present is
 // not pulled again, even if its tag has another meaning by now. An archive that has changed is
 // another image. Several callers share one pull.
@@ -48,12 +57,7 @@ func (c *Client) Image(ctx context.Context, ref string) (_ host.Image, err error
 	if err != nil {
 		return host.Image{}, err
 	}
-	key := ref
-	if host.PullOf(ctx) != spec.PullMissing { // which another caller may not share
-		key += " " + string(host.PullOf(ctx))
-	}
-	key += signersKey(ctx)
-	return c.pulls.do(ctx, key, ref, func(ctx context.Context) (host.Image, error) {
+	return c.pulls.do(ctx, pullKey(ctx, ref), ref, func(ctx context.Context) (host.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		var img containerd.Image

@@ -55,6 +55,9 @@ func (c *Client) imageConfig(ctx context.Context, img containerd.Image) (cfg oci
 	defer cancel()
 	desc, err := img.Config(ctx)
 	if err == nil {
+		err = boundConfig(desc)
+	}
+	if err == nil {
 		raw, err = content.ReadBlob(ctx, c.client.ContentStore(), desc)
 	}
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -16,8 +17,16 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
-// maxConfig limits, in bytes, an image's configuration that notes are made of.
+// maxConfig limits an image's configuration, in bytes. It is read into memory, and an image of
+// anyone's may be asked for.
 const maxConfig = 8 << 20
+
+func boundConfig(config ocispec.Descriptor) error {
+	if config.Size > maxConfig {
+		return fmt.Errorf("its configuration has %s, and at most %s is read", spec.FormatSize(config.Size), spec.FormatSize(maxConfig))
+	}
+	return nil
+}
 
 // ImageNotes implements [keeper.ImageNotes]. It pulls and imports nothing.
 func (c *Client) ImageNotes(ctx context.Context, container spec.Container, id string) ([]string, error) {
@@ -75,8 +84,8 @@ func (c *Client) rawConfig(ctx context.Context, src source, id digest.Digest) ([
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", name, err)
 		}
-		if desc.Size > maxConfig {
-			return nil, fmt.Errorf("image %s: its configuration has more than %d MiB", name, maxConfig>>20)
+		if err := boundConfig(desc); err != nil {
+			return nil, fmt.Errorf("image %s: %w", name, err)
 		}
 		return content.ReadBlob(ctx, c.client.ContentStore(), desc)
 	}

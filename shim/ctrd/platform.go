@@ -30,6 +30,9 @@ func forThisHost(store content.Provider, inner images.Handler) images.Handler {
 			if !images.IsConfigType(child.MediaType) {
 				continue
 			}
+			if err := boundConfig(child); err != nil {
+				return nil, err
+			}
 			if _, err := inner.Handle(ctx, child); err != nil {
 				return nil, err
 			}

@@ -100,7 +100,7 @@ func (c *Client) RemoveImage(ctx context.Context, sum string, names []string, un
 		c.images.drop(r.Name)
 		removed = true
 	}
-	if removed {
+	if removed && len(names) == 0 { // else the image is there under another name
 		c.dropProofs(digest.Digest(sum))
 	}
 	return removed, nil

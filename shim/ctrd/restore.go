@@ -32,7 +32,7 @@ func (c *Client) Restore(ctx context.Context, ref, sum string) (host.Image, erro
 	if err != nil {
 		return host.Image{}, fmt.Errorf("image %s: %w", ref, err)
 	}
-	return c.pulls.do(ctx, ref+"@"+sum+signersKey(ctx), ref, func(ctx context.Context) (host.Image, error) {
+	return c.pulls.do(ctx, pullKey(ctx, ref+"@"+sum), ref, func(ctx context.Context) (host.Image, error) {
 		ctx, cancel := c.ctx(ctx, 0)
 		defer cancel()
 		if err := c.prove(ctx, src, id); err != nil {

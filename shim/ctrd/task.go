@@ -37,7 +37,7 @@ func (c *Client) cleanup(ctx context.Context) (context.Context, context.CancelFu
 func (c *Client) Start(ctx context.Context, group, container string) (err error) {
 	defer c.explain(ctx, group, &err)
 	id := spec.ID(group, container)
-	release, err := c.makes.take(ctx, c.shimGroup(group))
+	release, err := c.makeTurn(ctx, group)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", id, err)
 	}

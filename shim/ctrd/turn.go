@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -16,7 +17,17 @@ const (
 	// shim for the whole host, the last of 200 groups that were applied at once had to wait for a
 	// minute.
 	makesAtOnce = 8
+	// turnWait bounds the wait of a container for its turn, so that shims that hang delay others no
+	// longer. Its group tries again later.
+	turnWait = 5 * time.Minute
 )
+
+// makeTurn waits until a container may be created or started by the shim of its group.
+func (c *Client) makeTurn(ctx context.Context, group string) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnWait)
+	defer cancel()
+	return c.makes.take(ctx, c.shimGroup(group))
+}
 
 // turns let the processes of a shim be started in the order in which they were asked for. The
 // others wait, as long as their callers do.

@@ -179,7 +179,7 @@ func (k *Keeper) runImages(ctx context.Context, r *run, holds *imageHolds) (map[
 // a container, or can't be made present again.
 func (k *Keeper) holdImages(ctx context.Context, r *run, holds *imageHolds) {
 	for _, c := range r.definition.Containers {
-		if release, err := k.machine.Hold(ctx, c.Image, nil); err == nil {
+		if release, err := k.machine.Hold(ctx, c.Image, r.locked); err == nil {
 			holds.add(release)
 		}
 	}
@@ -187,7 +187,7 @@ func (k *Keeper) holdImages(ctx context.Context, r *run, holds *imageHolds) {
 
 // wantedRun returns what the runner of a run is to keep.
 func wantedRun(r *run) *store.Wanted {
-	w := &store.Wanted{Group: r.definition, File: r.now.File, Generation: 1, By: group.ByRun, Proved: true, Keep: r.keep}
+	w := &store.Wanted{Group: r.definition, File: r.now.File, Generation: 1, By: group.ByRun, Proved: true, Keep: r.keep, Pins: r.locked}
 	if r.input {
 		w.Input = r.app
 	}

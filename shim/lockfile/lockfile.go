@@ -146,8 +146,8 @@ func Key(folder, ref string) string {
 // Of returns the digests by reference as groups in the folder have them.
 func (f File) Of(folder string) map[string]string {
 	all := map[string]string{}
-	for key, e := range f.Images {
-		ref := key
+	for _, key := range slices.Sorted(maps.Keys(f.Images)) { // of two spellings of one path, the last counts
+		ref, e := key, f.Images[key]
 		for _, prefix := range archives {
 			if file, ok := strings.CutPrefix(key, prefix); ok && !path.IsAbs(file) {
 				ref = prefix + path.Join(folder, file)

@@ -146,7 +146,11 @@ func (in Input) prerequisitesUnknown() bool {
 
 // toRemove lists the containers that are stopped and removed.
 func (p containersPlan) toRemove() []host.ContainerState {
-	out := slices.Clone(p.unwanted)
+	return slices.Concat(p.unwanted, p.toReplace())
+}
+
+// toReplace lists those of them that are wanted, and so created again.
+func (p containersPlan) toReplace() (out []host.ContainerState) {
 	for _, c := range p.wanted {
 		if c.removed() {
 			out = append(out, c.state)

@@ -105,13 +105,21 @@ func Next(in Input) time.Time {
 func planUp(in Input) []Step {
 	p := in.containers()
 	remove, create := p.toRemove(), p.toCreate()
-	steps := in.holdSecrets()
+	var steps []Step
 	if p.lost {
 		// Nothing can join the namespace of these containers any more. They are removed before a
 		// new one is created, so that there are never two.
-		steps, remove = append(steps, in.takeDown(remove)...), nil
+		steps, remove = in.takeDown(remove), nil
 	}
 	steps = append(steps, in.network()...)
+	if hold := in.holdSecrets(); len(hold) > 0 {
+		// A secret may take long, or not be there. Neither the door nor the end of what is not
+		// wanted waits for it, and what is to be replaced runs on.
+		if !p.lost {
+			steps, remove = append(steps, in.takeDown(p.unwanted)...), p.toReplace()
+		}
+		steps = append(steps, hold...)
+	}
 	steps = append(steps, in.keptVolumes()...)
 	steps = append(steps, in.takeDown(remove)...)
 	steps = append(steps, in.forgetSecrets()...)

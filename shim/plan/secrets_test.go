@@ -33,8 +33,14 @@ func TestSecrets(t *testing.T) {
 		edit func(*plan.Input)
 		step []string
 	}{
-		{"nothing is held", secretive(replaces), "", host.Secrets{}, nil, []string{"read secrets pass, token", "pin namespace", "admit no", "create web (app)", "start web (app)"}},
+		{"nothing is held", secretive(replaces), "", host.Secrets{}, nil, []string{"pin namespace", "admit no", "read secrets pass, token", "create web (app)", "start web (app)"}},
 		{"one is not", secretive(replaces), host.TaskRunning, host.Secrets{Any: true, Held: both[1:]}, nil, []string{"read secret pass"}},
+		{"one is not, rules are gone, a container is not wanted and one is replaced", secretive(replaces), host.TaskRunning, host.Secrets{Any: true, Held: both[1:], Untold: map[string][]string{"web": {"pass"}}},
+			func(in *plan.Input) {
+				in.Observed.Net.Rules = host.Absent
+				in.Observed.Containers = append(in.Observed.Containers, host.ContainerState{Name: "old", Role: spec.Sidecar, Task: host.TaskRunning})
+			},
+			[]string{"admit no", "stop old (sidecar)", "remove old (sidecar)", "read secret pass", "stop web (app)", "remove web (app)", "create web (app)", "start web (app)"}},
 		{"all are", secretive(replaces), host.TaskRunning, host.Secrets{Any: true, Held: both}, nil, nil},
 		{"read again", secretive(replaces), host.TaskRunning, host.Secrets{Any: true, Held: both}, func(in *plan.Input) { in.Reread = true }, []string{"read secrets pass, token"}},
 		{"one that is not wanted", secretive(replaces), host.TaskRunning, host.Secrets{Any: true, Held: []string{"old", "pass", "token"}}, nil, []string{"forget secrets that sealed does not have any more"}},

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -357,6 +358,11 @@ func (l *loading) findGone() {
 			l.keepGroup(w, renamed)
 			continue
 		}
+		if err := l.asValues(w); err != nil {
+			l.problem(filepath.Join(l.store.layout.GroupsDir, w.File), err)
+			l.keepGroup(w, err)
+			continue
+		}
 		if l.mayComeBack(w) {
 			w.Missing = true
 			l.want(w)
@@ -368,6 +374,21 @@ func (l *loading) findGone() {
 		_, known := l.previous[name]
 		return !known || l.defines[name]
 	})
+}
+
+// asValues returns an error if the file of a group is there and is not read: its name is that of a
+// file with values of variables, which an older daemon took for any other.
+func (l *loading) asValues(w Wanted) error {
+	if !spec.IsVarsFile(w.File) || l.byName[w.File] != nil {
+		return nil
+	}
+	if _, err := lstat(filepath.Join(l.store.layout.GroupsDir, w.File)); err != nil {
+		return nil
+	}
+	return &hint.Error{
+		Err:  fmt.Errorf("%s has the name of a file with values for variables, and is not read as that of group %s", w.File, w.Group.Name),
+		Hint: "rename it, such as to " + w.Group.Name + ".hcl: the group runs on meanwhile",
+	}
 }
 
 // mayComeBack reports whether a group that no file defines may only be missing for a moment: its

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,5 +54,20 @@ func TestFilesWithVariables(t *testing.T) {
 	}
 	if _, err := next.Read(t.Context(), applied("old.vars.hcl", hosttest.Job)[0]); err != nil {
 		t.Errorf("apply it again: %v", err)
+	}
+	// One that was put into the folder by hand has no such record.
+	if err := os.Remove(filepath.Join(l.StateDir, "applied/old.vars.hcl.json")); err != nil {
+		t.Fatal(err)
+	}
+	byHand := store.New(l)
+	out := byHand.Load()
+	if len(out.Wanted) != 1 || len(out.Gone) != 0 || len(out.Problems) != 1 || !strings.Contains(out.Problems[0].Err.Error(), "old.vars.hcl has the name of a file with values") {
+		t.Errorf("by hand: wanted %v, gone %v, problems %v", out.Wanted, out.Gone, out.Problems)
+	}
+	if err := os.Rename(filepath.Join(l.GroupsDir, "old.vars.hcl"), filepath.Join(l.GroupsDir, "job.hcl")); err != nil {
+		t.Fatal(err)
+	}
+	if out = byHand.Load(); len(out.Wanted) != 1 || out.Wanted[0].File != "job.hcl" || len(out.Problems) != 0 {
+		t.Errorf("renamed: wanted %v, problems %v", out.Wanted, out.Problems)
 	}
 }

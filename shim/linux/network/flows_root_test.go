@@ -355,7 +355,7 @@ func TestRootUDPToTheAmbassador(t *testing.T) {
 func TestRootFlowsAreRememberedFromTheHost(t *testing.T) {
 	for name, change := range map[string]string{
 		"deleted": "delete table inet sallyport",
-		"older": "flush chain inet sallyport remember; flush chain inet sallyport expected; " +
+		"older": "flush chain inet sallyport remember; flush chain inet sallyport expected; flush chain inet sallyport record_in; " +
 			"delete set inet sallyport flows4; delete set inet sallyport flows6",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -180,7 +180,7 @@ func run(ctx context.Context, command []string, longest time.Duration, environ .
 	case ended:
 		return nil, &hint.Error{Err: fmt.Errorf("%s ended with status %d", name, exit.ExitCode()), Hint: byHand}
 	case errors.Is(err, exec.ErrWaitDelay):
-		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // it may have left the process group
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // the group's number is taken as long as one is in it
 		return nil, &hint.Error{Err: fmt.Errorf("%s ended, and something that it has started goes on printing", name), Hint: byHand}
 	case err != nil:
 		if at, ok := errors.AsType[*fs.PathError](err); ok {
