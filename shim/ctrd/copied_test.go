@@ -186,8 +186,9 @@ func TestCopiedOutputsOutsideOfTheCgroup(t *testing.T) {
 // until it does so once more.
 func TestCopiedOutputsOfOtherDescriptors(t *testing.T) {
 	d := newCopiedDesk(t)
-	// Another process says that it is done: for its own echo, sh has standard error as its output.
-	p := newPrinter(t, "read line; exec >/dev/null; sh -c 'echo done' >&2; cat")
+	// A process of its own says that it is done: sh has for a moment what the output of its own
+	// commands is led to.
+	p := newPrinter(t, "read line; exec >/dev/null; (echo done >&2); cat")
 	all := map[string]*printer{"web": p}
 	d.want("first", all, "web")
 	p.print()
