@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -26,17 +27,36 @@ func RemoveAll(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", path, err)
 	}
-	r := remover{here: fd, buf: make([]byte, 8<<10)}
-	defer func() { unix.Close(r.here) }()
-	if err := r.run(ctx, name); err != nil {
+	if err := removeFrom(ctx, fd, name); err != nil {
 		return fmt.Errorf("remove %s: %w", path, err)
 	}
 	return nil
 }
 
+// RemoveAllIn is RemoveAll for a file in a folder that is open. The folder's own path may lead
+// elsewhere by now. The name has no slash.
+func RemoveAllIn(ctx context.Context, folder *os.File, name string) error {
+	fd, err := unix.Openat(int(folder.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = removeFrom(ctx, fd, name)
+	}
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", filepath.Join(folder.Name(), name), err)
+	}
+	return nil
+}
+
+// removeFrom removes the entry of that name from a folder, and closes the folder.
+func removeFrom(ctx context.Context, folder int, name string) error {
+	r := remover{ctx: ctx, here: folder, buf: make([]byte, 8<<10)}
+	defer func() { unix.Close(r.here) }()
+	return r.run(name)
+}
+
 // A remover empties one folder after the other. It goes down into a folder that is not empty, and
 // up again by its "..".
 type remover struct {
+	ctx     context.Context
 	here    int     // the folder that it is in
 	above   []level // the folders that here is in, outermost first
 	buf     []byte
@@ -54,7 +74,7 @@ type level struct {
 var errBusy = errors.New("something puts files into it while it is being removed")
 
 // run removes the entry of that name from the folder that the remover is in.
-func (r *remover) run(ctx context.Context, name string) error {
+func (r *remover) run(name string) error {
 	full, err := r.remove(name, unix.DT_UNKNOWN)
 	if err != nil || !full {
 		return err
@@ -63,9 +83,6 @@ func (r *remover) run(ctx context.Context, name string) error {
 		return err
 	}
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		below, err := r.empty()
 		if err != nil {
 			return err
@@ -104,6 +121,9 @@ func (r *remover) run(ctx context.Context, name string) error {
 // not empty. It returns that, or no name.
 func (r *remover) empty() (level, error) {
 	for {
+		if err := r.ctx.Err(); err != nil {
+			return level{}, err
+		}
 		n, err := unix.Getdents(r.here, r.buf)
 		if err != nil {
 			return level{}, r.at("", err)

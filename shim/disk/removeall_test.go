@@ -146,6 +146,63 @@ func TestRemoveAllEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// endsAfter is a context that is cancelled once it was asked so many times.
+type endsAfter struct {
+	context.Context
+	left int
+}
+
+func (c *endsAfter) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// One folder may hold millions of files.
+func TestRemoveAllEndsWithinAFolder(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 1000 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%032d", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := disk.RemoveAll(&endsAfter{t.Context(), 1}, dir); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if left, err := os.ReadDir(dir); len(left) == 0 || len(left) == 1000 || err != nil {
+		t.Errorf("%d files left, error %v", len(left), err)
+	}
+}
+
+// Another folder may be at the path of one that is open.
+func TestRemoveAllInAnOpenFolder(t *testing.T) {
+	dir := t.TempDir()
+	path, moved := filepath.Join(dir, "volume"), filepath.Join(dir, "moved")
+	if err := os.MkdirAll(filepath.Join(path, "a", "b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if err := errors.Join(os.Rename(path, moved), os.MkdirAll(filepath.Join(path, "a", "kept"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "absent"} {
+		if err := disk.RemoveAllIn(t.Context(), folder, name); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(moved); len(left) > 0 || err != nil {
+		t.Errorf("left: %v, error %v", left, err)
+	}
+	if _, err := os.Lstat(filepath.Join(path, "a", "kept")); err != nil {
+		t.Errorf("the other folder: %v", err)
+	}
+}
+
 // A container chooses the names and the depth.
 func TestRootRemoveAllSaysWhereInFewWords(t *testing.T) {
 	if os.Geteuid() != 0 {

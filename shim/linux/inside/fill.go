@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/shim/disk"
+	"github.com/sallyport/sallyport/shim/hint"
 )
 
 // The folders in a volume that hold a copy until it is whole. A program in the volume could make
@@ -36,8 +39,28 @@ func Filled(volume string) (bool, error) {
 		return false, err
 	}
 	defer v.Close()
-	names, err := namesIn(v)
-	return len(names) > 0 && !slices.Contains(names, copying) && !slices.Contains(names, copied), err
+	for _, name := range []string{copying, copied} {
+		if _, err := v.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	empty, err := isEmpty(v)
+	return err == nil && !empty, err
+}
+
+// isEmpty reports whether a volume has no file. It reads few names: a container may have made
+// millions.
+func isEmpty(v *os.Root) (bool, error) {
+	dir, err := v.Open(".")
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	_, err = dir.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
 }
 
 // Fill copies what the folder at the path has into a volume that is empty, with owners, modes,
@@ -54,16 +77,18 @@ func (r *Root) Fill(ctx context.Context, src, volume string, owned bool) error {
 		return err
 	}
 	defer v.Close()
-	if err := v.RemoveAll(copying); err != nil {
+	dir, err := v.Open(".")
+	if err != nil {
 		return err
 	}
-	names, err := namesIn(v)
+	defer dir.Close()
+	was, err := prepare(ctx, v, dir)
 	switch {
 	case err != nil:
 		return err
-	case slices.Contains(names, copied):
-		return settle(v)
-	case len(names) > 0:
+	case was == hasCopy:
+		return settle(ctx, v, dir)
+	case was == hasFiles:
 		return nil
 	}
 	from, err := r.openAt(src, unix.O_PATH|unix.O_DIRECTORY)
@@ -84,48 +109,93 @@ func (r *Root) Fill(ctx context.Context, src, volume string, owned bool) error {
 	if err == nil {
 		err = v.Rename(copying, copied)
 	}
-	if err != nil {
-		return errors.Join(err, v.RemoveAll(copying)) // it may have filled a disk
+	if err != nil { // the copy may have filled a disk, and ctx may have ended
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+		defer cancel()
+		return errors.Join(err, disk.RemoveAllIn(clean, dir, copying))
 	}
-	return settle(v)
+	return settle(ctx, v, dir)
+}
+
+// The states of a volume that is prepared.
+const (
+	isToFill = iota // it is empty
+	hasCopy         // it has a whole copy
+	hasFiles        // it has files of others
+)
+
+// prepare removes from a volume the folder of an unfinished copy, which may be a tree that a
+// container has made. It returns the state that the volume has then. A file at the place of a
+// folder for copies is one of others. It is removed, else it would be in the way for good.
+func prepare(ctx context.Context, v *os.Root, dir *os.File) (was int, err error) {
+	for _, name := range []string{copying, copied} {
+		fi, err := v.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return 0, err
+		case fi.IsDir() && name == copied:
+			return hasCopy, nil
+		case !fi.IsDir():
+			was = hasFiles
+		}
+		if err := disk.RemoveAllIn(ctx, dir, name); err != nil {
+			return 0, err
+		}
+	}
+	if empty, err := isEmpty(v); err != nil || !empty {
+		return hasFiles, err
+	}
+	return was, nil
 }
 
 // settle moves the files of a whole copy to their places.
-func settle(v *os.Root) error {
+func settle(ctx context.Context, v *os.Root, to *os.File) error {
 	from, err := v.OpenFile(copied, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := v.Open(".")
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	names, err := from.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		err := unix.Renameat2(int(from.Fd()), name, int(to.Fd()), name, unix.RENAME_NOREPLACE)
-		if err != nil && err != unix.EEXIST {
-			return &os.PathError{Op: "rename", Path: name, Err: err}
+	// Some file systems skip names while others are moved. So all are read again until none moves.
+	for moved := true; moved; {
+		if _, err := from.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if moved, err = moveAll(ctx, from, to); err != nil {
+			return err
 		}
 	}
-	if err := v.RemoveAll(copied); err != nil {
+	if err := disk.RemoveAllIn(ctx, to, copied); err != nil {
 		return err
 	}
 	return to.Sync()
 }
 
-func namesIn(v *os.Root) ([]string, error) {
-	dir, err := v.Open(".")
-	if err != nil {
-		return nil, err
+// moveAll moves the files in a folder to another, and reports whether it has moved any. A file
+// whose name is taken stays.
+func moveAll(ctx context.Context, from, to *os.File) (moved bool, err error) {
+	for {
+		names, err := from.Readdirnames(listAtOnce)
+		for _, name := range names {
+			switch err := unix.Renameat2(int(from.Fd()), name, int(to.Fd()), name, unix.RENAME_NOREPLACE); err {
+			case nil:
+				moved = true
+			case unix.EEXIST, unix.ENOENT: // a container has put a file there, or removed this one
+			default:
+				return moved, &os.PathError{Op: "rename", Path: name, Err: err}
+			}
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if errors.Is(err, io.EOF) {
+			return moved, nil
+		}
+		if err != nil {
+			return moved, err
+		}
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	return names, err
 }
 
 type inode struct{ dev, ino uint64 }
@@ -142,7 +212,7 @@ func (f *filler) copyAll(owned bool) error {
 	if err := f.to.Mkdir(copying, 0o700); err != nil {
 		return err
 	}
-	if err := f.children(".", copying); err != nil {
+	if err := f.children(".", copying, 0); err != nil {
 		return err
 	}
 	dir, err := f.to.Open(".")
@@ -162,8 +232,11 @@ func (f *filler) copyAll(owned bool) error {
 	return unix.Syncfs(int(dir.Fd())) // else a power cut could leave a whole copy of empty files
 }
 
-// children copies what is in a folder.
-func (f *filler) children(src, dst string) error {
+// children copies what is in a folder of that depth.
+func (f *filler) children(src, dst string, depth int) error {
+	if depth >= maxDepth {
+		return fmt.Errorf("%s: folders are nested deeper than %d", hint.Excerpt(src, hint.Short), maxDepth)
+	}
 	dir, err := f.from.Open(src)
 	if err != nil {
 		return err
@@ -172,7 +245,7 @@ func (f *filler) children(src, dst string) error {
 	for {
 		entries, err := dir.ReadDir(256)
 		for _, e := range entries {
-			if err := f.copy(path.Join(src, e.Name()), path.Join(dst, e.Name())); err != nil {
+			if err := f.copy(path.Join(src, e.Name()), path.Join(dst, e.Name()), depth+1); err != nil {
 				return err
 			}
 		}
@@ -185,8 +258,8 @@ func (f *filler) children(src, dst string) error {
 	}
 }
 
-// copy copies a file, or a folder with what is in it.
-func (f *filler) copy(src, dst string) error {
+// copy copies a file, or a folder with what is in it. Its depth is that of the folder.
+func (f *filler) copy(src, dst string, depth int) error {
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
@@ -200,7 +273,7 @@ func (f *filler) copy(src, dst string) error {
 		if err := f.to.Mkdir(dst, 0o700); err != nil {
 			return err
 		}
-		if err := f.children(src, dst); err != nil {
+		if err := f.children(src, dst, depth); err != nil {
 			return err
 		}
 		return f.describe(src, dst, fi)
@@ -326,5 +399,10 @@ func copyAttributes(in, out *os.File) error {
 	return nil
 }
 
-// FillTimeout is how long a copy into a volume may take.
-const FillTimeout = 10 * time.Minute
+const (
+	// FillTimeout is how long a copy into a volume may take.
+	FillTimeout = 10 * time.Minute
+	// cleanUpTime is how long the removal of a copy that failed may take. The next Fill goes on
+	// with the rest.
+	cleanUpTime = 10 * time.Second
+)
