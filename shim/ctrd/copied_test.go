@@ -186,8 +186,7 @@ func TestCopiedOutputsOutsideOfTheCgroup(t *testing.T) {
 // until it does so once more.
 func TestCopiedOutputsOfOtherDescriptors(t *testing.T) {
 	d := newCopiedDesk(t)
-	// A process of its own prints "done": what sh prints itself has sh's own output redirected for a
-	// moment.
+	// A process of its own prints "done". For what sh prints itself, its own output is led there.
 	p := newPrinter(t, "read line; exec >/dev/null; (echo done >&2); cat")
 	all := map[string]*printer{"web": p}
 	d.want("first", all, "web")
