@@ -119,9 +119,20 @@ func hasInfinite(v cty.Value, left *int) bool {
 	return false
 }
 
+// visitNodes calls visit for an expression and for each one in it. The walk itself passes by the
+// expression that an [eachExpr] wraps.
+func visitNodes(expr hclsyntax.Expression, visit hclsyntax.VisitFunc) {
+	_ = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		if e, ok := n.(eachExpr); ok {
+			n = e.Expression
+		}
+		return visit(n)
+	})
+}
+
 // divides reports whether an expression has a division.
 func divides(expr hclsyntax.Expression) (found bool) {
-	_ = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+	visitNodes(expr, func(n hclsyntax.Node) hcl.Diagnostics {
 		if op, ok := n.(*hclsyntax.BinaryOpExpr); ok && (op.Op == hclsyntax.OpDivide || op.Op == hclsyntax.OpModulo) {
 			found = true
 		}
@@ -229,7 +240,7 @@ func (s *scope) unknownName(root, name string, values map[string]cty.Value, at h
 // checkCalls reports calls of functions that do not exist.
 func (s *scope) checkCalls(expr hclsyntax.Expression) bool {
 	ok := true
-	_ = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+	visitNodes(expr, func(n hclsyntax.Node) hcl.Diagnostics {
 		call, is := n.(*hclsyntax.FunctionCallExpr)
 		if !is {
 			return nil

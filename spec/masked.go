@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -102,23 +101,45 @@ func (f *flow) reach(expr hclsyntax.Expression, seen map[string]bool, visit func
 	}
 }
 
-// parts calls visit for each part of a container that can be sensitive. whole is the attribute that
-// the part is in.
-func (f *flow) parts(visit func(part, whole string, expr hclsyntax.Expression)) {
+// A writtenPart is a part of a container that can be sensitive, as it is written.
+type writtenPart struct {
+	owner
+	hideablePart
+	around []*hclsyntax.Block // the blocks that it is in
+}
+
+// parts calls visit for each part of a container that can be sensitive.
+func (f *flow) parts(visit func(p writtenPart)) {
 	for _, g := range blocksOf(f.body, "group") {
-		group, _ := label(g)
+		group := expandedNames(g)
+		if g.Body.Attributes["name"] != nil {
+			group = anyName
+		}
 		for _, c := range containersOf(g) {
-			name, _ := label(c)
-			prefix := group + "." + name + "."
-			for _, p := range hideable(c) {
-				visit(prefix+p.path, prefix+p.whole, p.expr)
+			for _, p := range hideable(c, expandedNames) {
+				visit(writtenPart{owner{group, expandedNames(c)}, p, []*hclsyntax.Block{g, c, p.file}})
 			}
 		}
 	}
 }
 
+// eachValues returns the values that "each" can have in the part, but for its key, which is a name.
+func (p writtenPart) eachValues() (exprs []hclsyntax.Expression) {
+	used := slices.ContainsFunc(p.expr.Variables(), func(t hcl.Traversal) bool { return isEach(t) && referent(t) != "key" })
+	for _, b := range p.around {
+		if b == nil {
+			continue
+		}
+		if attr := b.Body.Attributes[forEach]; attr != nil && used {
+			exprs = append(exprs, attr.Expr)
+		}
+	}
+	return exprs
+}
+
 // SensitiveParts returns what is sensitive in the text of a group file: "var.NAME" for a variable,
-// "GROUP.CONTAINER.PART" for a part in the form of [Group.Sensitive]. The text was accepted once.
+// "GROUP.CONTAINER.PART" for a part in the form of [Group.Sensitive]. A name that for_each or
+// "name" makes ends in *. The text was accepted once.
 func SensitiveParts(src []byte) map[string]bool {
 	all := map[string]bool{}
 	f := readFlow(src)
@@ -130,9 +151,9 @@ func SensitiveParts(src []byte) map[string]bool {
 			all["var."+name] = true
 		}
 	}
-	f.parts(func(part, _ string, expr hclsyntax.Expression) {
-		if f.sensitive(expr) {
-			all[part] = true
+	f.parts(func(p writtenPart) {
+		if f.sensitive(p.expr) {
+			all[p.group+"."+p.container+"."+p.path] = true
 		}
 	})
 	return all
@@ -140,7 +161,8 @@ func SensitiveParts(src []byte) map[string]bool {
 
 // Masked returns the text of a group file with mask in the place of each expression that the given
 // parts are computed from, unless that has references alone. The parts are those of
-// [SensitiveParts], of this text and of others. ok is false if the text can't be read.
+// [SensitiveParts], of this text and of others, and of the values. A part that may be one of them
+// is masked too. ok is false if the text can't be read.
 func Masked(src []byte, parts map[string]bool, mask string) (masked []byte, ok bool) {
 	f := readFlow(src)
 	if f == nil {
@@ -160,9 +182,12 @@ func Masked(src []byte, parts map[string]bool, mask string) (masked []byte, ok b
 			}
 		}
 	}
-	f.parts(func(part, whole string, expr hclsyntax.Expression) {
-		if parts[part] || parts[whole] || part == whole && hasElement(parts, part) {
-			f.reach(expr, seen, hide)
+	found := NewParts(parts)
+	f.parts(func(p writtenPart) {
+		if found.hasWritten(p) {
+			for _, expr := range append(p.eachValues(), p.expr) {
+				f.reach(expr, seen, hide)
+			}
 		}
 	})
 	slices.SortFunc(ranges, func(a, b hcl.Range) int {
@@ -183,16 +208,6 @@ func Masked(src []byte, parts map[string]bool, mask string) (masked []byte, ok b
 	}
 	out.Write(src[at:])
 	return out.Bytes(), true
-}
-
-// hasElement reports whether a part of the parts is an element of the given one.
-func hasElement(parts map[string]bool, whole string) bool {
-	for part := range parts {
-		if strings.HasPrefix(part, whole+".") {
-			return true
-		}
-	}
-	return false
 }
 
 // hasLiteral reports whether a value is written out in an expression.

@@ -73,6 +73,57 @@ func TestMasked(t *testing.T) {
 	}
 }
 
+// A part has the same name in a text with for_each or "name" and in one without.
+func TestMaskedByExpandedNames(t *testing.T) {
+	group := func(head, container string) string {
+		return "group " + head + "\n  egress = \"none\"\n  app " + container + "\n    image = \"web:1\"\n  }\n}\n"
+	}
+	const (
+		env      = "\n    env = { TOKEN = \"s3cret\" }"
+		fromVar  = "\n    env = { TOKEN = var.token }"
+		each     = "\n    for_each = [\"a\"]"
+		aFile    = "\n    file \"/etc/web.d/a.conf\" { content = \"s3cret\" }"
+		files    = "\n    file \"/etc/web.d\" {\n for_each = [\"a.conf\"]\n content = var.token\n }"
+		climbing = "\n    file \"/etc/x\" {\n for_each = { \"../web.d/a.conf\" = 1 }\n content = var.token\n }"
+		unnamed  = "\n    file {\n for_each = [\"/etc/web.d/a.conf\"]\n content = var.token\n }"
+		declared = "variable \"token\" { sensitive = true }\n"
+	)
+	for _, tt := range []struct {
+		name, sensitive, text string
+		shown                 bool
+	}{
+		{"a container of for_each", group(`"g" {`, `"web" {`+each+fromVar), group(`"g" {`, `"web-a" {`+env), false},
+		{"one that became a copy", group(`"g" {`, `"web-a" {`+fromVar), group(`"g" {`, `"web" {`+each+env), false},
+		{"one without a label", group(`"g" {`, `{`+each+fromVar), group(`"g" {`, `"a" {`+env), false},
+		{"another container", group(`"g" {`, `"web" {`+each+fromVar), group(`"g" {`, `"web" {`+env), true},
+		{"a group with a name", group("{\n name = \"g\"", `"web" {`+fromVar), group(`"g" {`, `"web" {`+env), false},
+		{"one that got a name", group(`"g" {`, `"web" {`+fromVar), group("{\n name = \"g\"", `"web" {`+env), false},
+		{"a group of for_each", group("\"g\" {\n for_each = [\"a\"]", `"web" {`+fromVar), group(`"g-a" {`, `"web" {`+env), false},
+		{"another group", group("\"g\" {\n for_each = [\"a\"]", `"web" {`+fromVar), group(`"h-a" {`, `"web" {`+env), true},
+		{"a file of for_each", group(`"g" {`, `"web" {`+files), group(`"g" {`, `"web" {`+aFile), false},
+		{"one that became a file of for_each", group(`"g" {`, `"web" {`+aFile), group(`"g" {`, `"web" {`+files), false},
+		{"a file of for_each in another folder", group(`"g" {`, `"web" {`+strings.ReplaceAll(files, "web.d", "web")), group(`"g" {`, `"web" {`+aFile), true},
+		{"a key that leads out of the folder", group(`"g" {`, `"web" {`+climbing), group(`"g" {`, `"web" {`+aFile), false},
+		{"a file without a label", group(`"g" {`, `"web" {`+unnamed), group(`"g" {`, `"web" {`+aFile), false},
+		{"a file of another container", group(`"g" {`, `"web" {`+unnamed), group(`"g" {`, `"log" {`+aFile), true},
+		{"the value of for_each", group(`"g" {`, `"web-a" {`+fromVar), group(`"g" {`, `"web" {
+    for_each = { a = "s3cret" }
+    env = { TOKEN = each.value }`), false},
+		{"a key of for_each", group(`"g" {`, `"web-s3cret" {`+fromVar), group(`"g" {`, `"web" {
+    for_each = ["s3cret"]
+    env = { TOKEN = each.key }`), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sensitive := strings.ReplaceAll(declared+tt.sensitive, `"s3cret"`, "var.token")
+			text := strings.ReplaceAll(tt.text, "var.token", `"s3cret"`)
+			got, ok := Masked([]byte(text), SensitiveParts([]byte(sensitive)), "HIDDEN")
+			if !ok || strings.Contains(string(got), "s3cret") != tt.shown {
+				t.Errorf("%t:\n%s\nwith\n%s", ok, got, sensitive)
+			}
+		})
+	}
+}
+
 func TestSensitiveParts(t *testing.T) {
 	text := replaced(tellsAll, `default = "s3cret" }`, "\n default = \"s3cret\"\n sensitive = true\n}", `var.level, `, `var.level, (var.level) = var.token, `)
 	want := map[string]bool{"var.token": true, "g.web.env.TOKEN": true, "g.web.env.LOOSE": true, "g.web.env": true}

@@ -113,7 +113,7 @@ func (o *origins) variablesOf(block *hclsyntax.Block) (all []Variable) {
 func (o *origins) sensitiveOf(group *hclsyntax.Block) (all []string) {
 	for _, c := range containersOf(group) {
 		name, _ := label(c)
-		for _, p := range hideable(c) {
+		for _, p := range hideable(c, filePath) {
 			if o.of(p.expr).sensitive != "" {
 				all = append(all, name+"."+p.path)
 			}
@@ -128,11 +128,13 @@ type hideablePart struct {
 	path  string // after the container's name: "env.TOKEN", "args", "file./etc/token"
 	whole string // the attribute that it is an element of: "env"; else the path
 	expr  hclsyntax.Expression
+	file  *hclsyntax.Block // that it is the content of; or nil
 }
 
 // hideable returns the parts of a container that can have the value of a sensitive variable. Each
-// element of a map that is written out is a part of its own.
-func hideable(container *hclsyntax.Block) (parts []hideablePart) {
+// element of a map that is written out is a part of its own. pathOf returns the path of a file
+// block, or "".
+func hideable(container *hclsyntax.Block, pathOf func(file *hclsyntax.Block) string) (parts []hideablePart) {
 	for _, name := range mayBeSensitive {
 		attr := container.Body.Attributes[name]
 		if attr == nil {
@@ -140,20 +142,20 @@ func hideable(container *hclsyntax.Block) (parts []hideablePart) {
 		}
 		written, ok := unwrap(attr.Expr).(*hclsyntax.ObjectConsExpr)
 		if !ok {
-			parts = append(parts, hideablePart{name, name, attr.Expr})
+			parts = append(parts, hideablePart{name, name, attr.Expr, nil})
 			continue
 		}
 		for _, item := range written.Items {
 			if key, ok := literalKey(item.KeyExpr); ok {
-				parts = append(parts, hideablePart{name + "." + key, name, item.ValueExpr})
+				parts = append(parts, hideablePart{name + "." + key, name, item.ValueExpr, nil})
 			} else {
-				parts = append(parts, hideablePart{name, name, item.ValueExpr})
+				parts = append(parts, hideablePart{name, name, item.ValueExpr, nil})
 			}
 		}
 	}
 	for _, b := range blocksOf(container.Body, "file") {
-		if attr, name := b.Body.Attributes["content"], filePath(b); attr != nil && name != "" {
-			parts = append(parts, hideablePart{"file." + name, "file." + name, attr.Expr})
+		if attr, name := b.Body.Attributes["content"], pathOf(b); attr != nil && name != "" {
+			parts = append(parts, hideablePart{"file." + name, "file." + name, attr.Expr, b})
 		}
 	}
 	return parts

@@ -89,7 +89,7 @@ func (v *lockVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 // arguments splits the arguments into files and images. What is at a path is a file.
 func (v *lockVerb) arguments(ctx context.Context) (files, images []string) {
 	for _, what := range v.What {
-		if _, err := hostfile.Stat(ctx, what); err != nil && v.Update && strings.ContainsAny(what, ":/") && filepath.Ext(what) != ".hcl" {
+		if _, err := hostfile.Stat(ctx, what); err != nil && v.Update && strings.ContainsAny(what, ":/") && !isFile(what) {
 			images = append(images, what)
 			continue
 		}

@@ -248,13 +248,13 @@ func WithoutValues(changes []Change) []Change {
 	return plain
 }
 
-// Hide returns the changes without the values that are sensitive in one of the definitions, or of
-// variables that are sensitive by [spec.SensitiveParts]. They may have been recorded before they
-// were.
+// Hide returns the changes without the values that are sensitive in one of the definitions, which
+// are of one group, or by [spec.SensitiveParts]. They may have been recorded before they were.
 func Hide(changes []Change, parts map[string]bool, groups ...*spec.Group) []Change {
-	h, plain := hidingOf(groups...), slices.Clone(changes)
+	h, plain, found := hidingOf(groups...), slices.Clone(changes), spec.NewParts(parts)
 	for i, c := range plain {
-		if h.hides(c.Container, c.Attribute) || c.Variable != "" && parts["var."+c.Variable] {
+		byText := c.Container != "" && found.Has(groups[0].Name, c.Container, partOf(c.Attribute))
+		if byText || h.hides(c.Container, c.Attribute) || c.Variable != "" && parts["var."+c.Variable] {
 			plain[i].Sensitive, plain[i].Lines = true, 0
 			plain[i].Before, plain[i].Now = hiddenIf(c.Kind != Added), hiddenIf(c.Kind != Removed)
 		}

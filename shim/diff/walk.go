@@ -277,7 +277,12 @@ func hidingOf(groups ...*spec.Group) hiding {
 
 // hides reports whether an attribute of a container is hidden. path is that of its leaf.
 func (h hiding) hides(container, path string) bool {
-	path = strings.TrimSuffix(strings.Replace(path, "file /", "file./", 1), ".content")
+	path = partOf(path)
 	whole, _, _ := strings.Cut(path, ".")
 	return h[container+"."+path] || h[container+"."+whole]
+}
+
+// partOf returns the path of a leaf as [spec.Group.Sensitive] has it.
+func partOf(path string) string {
+	return strings.TrimSuffix(strings.Replace(path, "file /", "file./", 1), ".content")
 }

@@ -27,6 +27,11 @@ func (k *Keeper) Compare(ctx context.Context, name string, before, now int) (gro
 	parts := spec.SensitiveParts(p.was.Bundle.HCL)
 	maps.Copy(parts, spec.SensitiveParts(p.is.Bundle.HCL))
 	maps.Copy(parts, p.sensitive)
+	for _, g := range []*spec.Group{&p.was.Group, &p.is.Group, p.wanted} {
+		for _, part := range g.Sensitive {
+			parts[g.Name+"."+part] = true
+		}
+	}
 	c := group.Comparison{Group: name, Before: p.before, Now: p.now, Images: p.moved, Texts: p.textDiffs(parts)}
 	changes := diff.Groups(&p.was.Group, &p.is.Group)
 	c.Differs = append([]diff.Change{}, diff.Hide(changes, parts, &p.was.Group, &p.is.Group, p.wanted)...)
@@ -115,9 +120,10 @@ func (p pair) textDiffs(parts map[string]bool) (texts []group.TextDiff) {
 			paths[path] = true
 		}
 	}
+	secret := p.secrets(spec.NewParts(parts))
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		if was, is := p.was.Bundle.Files[path], p.is.Bundle.Files[path]; string(was) != string(is) {
-			if p.secretFile(was, parts) || p.secretFile(is, parts) {
+			if secret.in(was) || secret.in(is) {
 				texts = append(texts, group.TextDiff{Name: path, Why: "it is sensitive in one of the generations"})
 				continue
 			}
@@ -127,16 +133,49 @@ func (p pair) textDiffs(parts map[string]bool) (texts []group.TextDiff) {
 	return texts
 }
 
-// secretFile reports whether a container has the text as a file, whose content comes from a
-// sensitive variable in the other generation, or now.
-func (p pair) secretFile(text []byte, parts map[string]bool) bool {
+// secrets are the values of two generations that are sensitive in one of them, or now.
+type secrets struct {
+	texts map[string]bool // without the space around them
+	names map[string]bool // in the environment of containers
+}
+
+func (p pair) secrets(parts *spec.Parts) secrets {
+	s := secrets{map[string]bool{}, map[string]bool{}}
 	for _, g := range []*spec.Group{&p.was.Group, &p.is.Group} {
 		for _, c := range g.Containers {
+			add := func(part string, texts ...string) bool {
+				if !parts.Has(g.Name, c.Name, part) {
+					return false
+				}
+				for _, text := range texts {
+					s.texts[strings.TrimSpace(text)] = true
+				}
+				return true
+			}
 			for _, f := range c.Files {
-				if parts[g.Name+"."+c.Name+".file."+f.Path] && bytes.Equal(f.Content, text) {
-					return true
+				add("file."+f.Path, string(f.Content))
+			}
+			for name, value := range c.Env {
+				if add("env."+name, value) {
+					s.names[name] = true
 				}
 			}
+			add("command", c.Command...)
+			add("args", c.Args...)
+		}
+	}
+	delete(s.texts, "") // as a file that is not there
+	return s
+}
+
+// in reports whether a text is one of the values, or an environment file with one.
+func (s secrets) in(text []byte) bool {
+	if s.texts[string(bytes.TrimSpace(text))] {
+		return true
+	}
+	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
+		if name, _, ok := bytes.Cut(line, []byte("=")); ok && s.names[string(bytes.TrimSpace(name))] {
+			return true
 		}
 	}
 	return false

@@ -281,6 +281,59 @@ func TestCompare(t *testing.T) {
 	})
 }
 
+// What is sensitive in one generation is hidden in the other, where a name is made by for_each or
+// by "name". A file of the same value is hidden too.
+func TestCompareHidesExpandedNames(t *testing.T) {
+	const from = `
+variable "token" {
+  default   = "plain"
+  sensitive = true
+}
+group {
+  name   = "vault"
+  egress = "none"
+  app "web" {
+    for_each = ["a"]
+    image    = "registry.example/web"
+    env      = { TOKEN = var.token }
+    file "/etc/web.d" {
+      for_each = ["key"]
+      content  = var.token
+    }
+  }
+}
+`
+	group := func(body string) string {
+		return "group \"vault\" {\n egress = \"none\"\n app \"web-a\" {\n image = \"registry.example/web\"\n" + body + "\n }\n}\n"
+	}
+	for name, before := range map[string]string{
+		"a value":               group(`env = { TOKEN = "s3cret" }`),
+		"a file":                group(`file "/etc/web.d/key" { source = "key" }`),
+		"a value from a file":   group(`env = { TOKEN = trimspace(file("key")) }`),
+		"a file of environment": group(`env_file = ["key"]`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			withHarness(t, func(t *testing.T, h *harness) {
+				h.applyWith(before, "TOKEN=s3cret\n", nil)
+				h.applyWith(from, "", nil)
+				c, err := h.keeper.Compare(context.Background(), "vault", 1, 2)
+				text, _ := json.Marshal(c)
+				if err != nil || strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), "env.TOKEN") {
+					t.Errorf("%v\n%s", err, text)
+				}
+			})
+		})
+	}
+	withHarness(t, func(t *testing.T, h *harness) { // the control
+		h.applyWith(group(`file "/etc/web.d/other" { source = "key" }`), "shown\n", nil)
+		h.applyWith(edited(from, "web.d", "x.d"), "", nil)
+		c, err := h.keeper.Compare(context.Background(), "vault", 1, 2)
+		if text, _ := json.Marshal(c); err != nil || !strings.Contains(string(text), "shown") {
+			t.Errorf("%v\n%s", err, text)
+		}
+	})
+}
+
 func TestCompareRefuses(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		for i := range 8 {
