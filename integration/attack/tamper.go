@@ -149,15 +149,27 @@ func tun(path string) error {
 }
 
 // makeTun makes the device that its container doesn't have.
-func makeTun(target) error {
-	dir, err := os.MkdirTemp("", "attack")
+func makeTun(target) error { return makeTunIn("") }
+
+func makeTunIn(dir string) error {
+	return madeDevice(dir, unix.S_IFCHR, 10, 200, tun)
+}
+
+// makeAndOpen makes a device that its container doesn't have, and opens it.
+func makeAndOpen(dir string, kind uint32, major, minor uint32) error {
+	return madeDevice(dir, kind, major, minor, func(path string) error { return openDevice(path, unix.O_RDONLY) })
+}
+
+// madeDevice makes a node in a new folder, and acts on it. An empty dir is that of temporary files.
+func madeDevice(dir string, kind, major, minor uint32, act func(path string) error) error {
+	dir, err := os.MkdirTemp(dir, "attack")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "tun")
-	if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(10, 200))); err != nil {
+	path := filepath.Join(dir, "node")
+	if err := unix.Mknod(path, kind|0o600, int(unix.Mkdev(major, minor))); err != nil {
 		return fmt.Errorf("mknod: %w", err)
 	}
-	return tun(path)
+	return act(path)
 }

@@ -95,5 +95,6 @@ func init() {
 	}
 	maps.Copy(techniques, takeovers)
 	maps.Copy(techniques, projects)
+	maps.Copy(techniques, devices)
 	maps.Copy(techniques, leases)
 }

@@ -26,6 +26,10 @@ group "g" {
   app "app" {
     image   = "%[1]s"
     command = ["/attack", "serve", "127.0.0.1:7001"]
+    device "/dev/hwrng" {
+      to       = "/dev/given"
+      optional = true
+    }
   }
   sidecar "side" {
     image   = "%[1]s"

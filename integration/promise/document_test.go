@@ -44,6 +44,7 @@ var titles = []string{
 	forgedTitle,
 	familiesTitle,
 	tamperTitle,
+	deviceTitle,
 	projectTitle,
 	inboundTitle,
 	loopbackTitle,

@@ -80,6 +80,7 @@ func TestPromiseTamper(t *testing.T) {
 		}
 		s.control(x.title(), "", who)
 	}
+	reachDevices(t, r)
 }
 
 // state prints everything that must be as before.
