@@ -49,7 +49,7 @@ var trials = []trial{
 // TestField runs each group of the table on a machine of its own, asks it, and tries to leave it.
 func TestField(t *testing.T) {
 	if os.Getenv("SALLYPORT_FIELD") == "" || machine.Binary == "" {
-		t.Skip("make test-field runs it")
+		machine.Need(t, "needs images of its own; run: make test-field")
 	}
 	for _, tt := range trials {
 		t.Run(tt.group, func(t *testing.T) {
