@@ -50,6 +50,7 @@
 //	GET    /v1/runs                                runs: queued, going on, over
 //	GET    /v1/runs/{run}                          one run
 //	POST   /v1/runs                                {"run":{...}}: start or join it, see below
+//	POST   /v1/locked/runs                         the same, for a file with a lock file
 //
 // The query for output is ?container=NAME&follow=true&tail=N&times=true&since=TIME&until=TIME, with
 // times of RFC 3339. The answer of a daemon that knows the last three has the header

@@ -128,16 +128,24 @@ func (a *runAttachment) stay(ctx context.Context) (group.Run, error) {
 	}
 }
 
+// path returns the route for the run. A daemon that doesn't know lock files must not ignore one.
+func (a *runAttachment) path() string {
+	if len(a.req.Bundle.Locked) > 0 {
+		return "/v1/locked/runs"
+	}
+	return "/v1/runs"
+}
+
 // attach asks for the run over one connection, and returns when it is over or the connection is
 // lost. joined reports whether the daemon has answered.
 func (a *runAttachment) attach(ctx context.Context) (joined bool, run group.Run, err error) {
 	body := startRunBody{Run: a.req, Stdout: a.stdout, Stderr: a.stderr}
 	if a.req.Detach {
 		var answer runBody
-		err := a.client.WithPatience(previewFactor*a.client.patience).ask(ctx, http.MethodPost, "/v1/runs", body, &answer)
+		err := a.client.WithPatience(previewFactor*a.client.patience).ask(ctx, http.MethodPost, a.path(), body, &answer)
 		return false, answer.Run, a.lost(err)
 	}
-	r, err := a.client.send(ctx, http.MethodPost, "/v1/runs", body, http.StatusSwitchingProtocols)
+	r, err := a.client.send(ctx, http.MethodPost, a.path(), body, http.StatusSwitchingProtocols)
 	if err != nil {
 		return false, run, a.lost(err)
 	}

@@ -245,6 +245,7 @@ func (s *Server) routes() []route {
 		{"GET /v1/runs", readRights, s.answers(s.listRuns)},
 		{"GET /v1/runs/{run}", readRights, s.answers(s.showRun)},
 		{"POST /v1/runs", fullRights, http.HandlerFunc(s.startRun)},
+		{"POST /v1/locked/runs", fullRights, http.HandlerFunc(s.startRun)},
 	}
 }
 

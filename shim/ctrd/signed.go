@@ -171,7 +171,7 @@ func (c *Client) keepProof(signers []spec.Signer, candidates []signed.Proof, ima
 }
 
 // proveMeant finds out which image a name means in its registry now, and makes sure that it is
-// signed. With the returned context the name is pulled as that image, whatever it means by then.
+// signed. With the returned context the name is pulled as that image, though it may mean another.
 // Without signers it does nothing.
 func (c *Client) proveMeant(ctx context.Context, src source) (context.Context, error) {
 	if len(host.SignersOf(ctx)) == 0 {

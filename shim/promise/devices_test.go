@@ -143,7 +143,7 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// The cgroup has the devices of the policy and no others, whatever the spec asked for.
+// The cgroup has the devices of the policy and no others that the spec asked for.
 func TestEditDevices(t *testing.T) {
 	s, p := ordinary(t), policy
 	port := Device{Path: "/dev/meter", Kernel: KernelDevice{Type: "c", Major: 4, Minor: 65, Subsystem: "tty", Name: "ttyS1"}}
