@@ -10,7 +10,7 @@ import (
 func TestRouteOfLockedRun(t *testing.T) {
 	for want, b := range map[string]group.Bundle{
 		"/v1/runs":        {},
-		"/v1/locked/runs": {Locked: map[string]string{"registry.example/web:1": "sha256:1"}},
+		"/v1/locked/runs": {Locked: group.ImageDigests{"registry.example/web:1": "sha256:1"}},
 	} {
 		a := &runAttachment{}
 		a.req.Bundle = b

@@ -131,10 +131,12 @@ func (a *runAttachment) stay(ctx context.Context) (group.Run, error) {
 // path returns the route for the run. A daemon that doesn't know lock files must not ignore one.
 func (a *runAttachment) path() string {
 	if len(a.req.Bundle.Locked) > 0 {
-		return "/v1/locked/runs"
+		return lockedRunsPath
 	}
-	return "/v1/runs"
+	return runsPath
 }
+
+const runsPath, lockedRunsPath = "/v1/runs", "/v1/locked/runs"
 
 // attach asks for the run over one connection, and returns when it is over or the connection is
 // lost. joined reports whether the daemon has answered.

@@ -269,11 +269,18 @@ func goRun(d *daemon, req group.RunRequest, s RunStreams) chan ran {
 }
 
 func TestRunToItsEnd(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { runToItsEnd(t, group.Bundle{}) })
+	t.Run("with a lock file", func(t *testing.T) {
+		runToItsEnd(t, group.Bundle{Locked: group.ImageDigests{"registry.example/web:1": "sha256:1"}})
+	})
+}
+
+func runToItsEnd(t *testing.T, bundle group.Bundle) {
 	f := newFakeRuns()
 	d := startDaemon(t, ServerConfig{Runs: f})
 	var w watched
 	signals := make(chan syscall.Signal, 1)
-	done := goRun(d, group.RunRequest{ID: "report-1"}, RunStreams{Stdout: &w, Told: w.told, Signals: signals})
+	done := goRun(d, group.RunRequest{ID: "report-1", Bundle: bundle}, RunStreams{Stdout: &w, Told: w.told, Signals: signals})
 	told := func(n int) func() bool {
 		return func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.notices) == n }
 	}

@@ -163,7 +163,7 @@ func newRequest(method, path string, body any, want int) (*http.Request, error) 
 
 // protocolOf returns the protocol that a connection is upgraded to.
 func protocolOf(path string) string {
-	if path == "/v1/runs" {
+	if path == runsPath || path == lockedRunsPath {
 		return runProtocol
 	}
 	return execProtocol
