@@ -1,10 +1,12 @@
 package netns
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
+	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -73,10 +75,11 @@ func (e end) ask(get, answer uint16, flags int, parts ...nl.NetlinkRequestData) 
 	return msgs, err
 }
 
-// A foundLink is a link with the kind of its queue. An empty kind is not known.
+// A foundLink is a link with the kind of its queue and its sysctls. An empty kind is not known.
 type foundLink struct {
 	netlink.Link
-	queue string
+	queue   string
+	sysctls map[string]string // see parseLinkSysctls. Nil: they have to be read from their files
 }
 
 // find returns the link of that name. It has no Link if there is none.
@@ -99,12 +102,67 @@ func (e end) find(name string) (l foundLink, err error) {
 		return l, err
 	}
 	for _, a := range attrs {
-		if a.Attr.Type == unix.IFLA_QDISC {
+		switch a.Attr.Type {
+		case unix.IFLA_QDISC:
 			l.queue = unix.ByteSliceToString(a.Value)
+		case unix.IFLA_AF_SPEC:
+			if l.sysctls, err = parseLinkSysctls(name, a.Value); err != nil {
+				return l, fmt.Errorf("read the sysctls of %s: %w", name, err)
+			}
 		}
 	}
 	l.Link, err = netlink.LinkDeserialize(nil, msgs[0])
 	return l, err
+}
+
+// hasSysctls is the function of that name, for sysctls of the link in [parseLinkSysctls].
+func (l foundLink) hasSysctls(want []sysctl) (bool, error) {
+	if l.sysctls == nil {
+		return hasSysctls(want)
+	}
+	return !slices.ContainsFunc(want, func(s sysctl) bool {
+		got, ok := l.sysctls[s.key]
+		return ok && got != s.value
+	}), nil
+}
+
+// These are the places of sysctls in the kernel's lists (include/uapi/linux/ip.h and ipv6.h).
+const (
+	routeLocalnetAt = 25 // IPV4_DEVCONF_ROUTE_LOCALNET - 1
+	acceptRAAt      = 3  // DEVCONF_ACCEPT_RA
+)
+
+// parseLinkSysctls returns the values of sysctls by their keys below /proc/sys/net, from the
+// IFLA_AF_SPEC of the link of that name. Their files take longer to open with each group: the
+// folder /proc/sys/net/ipv4 of each namespace is another entry of one list.
+func parseLinkSysctls(name string, spec []byte) (map[string]string, error) {
+	out := map[string]string{}
+	families, err := nl.ParseRouteAttr(spec)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range families {
+		values, err := nl.ParseRouteAttr(f.Value)
+		if err != nil {
+			return nil, err
+		}
+		number := func(key string, list []byte, at int) {
+			if len(list) >= 4*(at+1) {
+				out[key] = strconv.Itoa(int(int32(nl.NativeEndian().Uint32(list[4*at:]))))
+			}
+		}
+		for _, v := range values {
+			switch kind := v.Attr.Type; {
+			case f.Attr.Type == unix.AF_INET && kind == unix.IFLA_INET_CONF:
+				number("ipv4/conf/"+name+"/route_localnet", v.Value, routeLocalnetAt)
+			case f.Attr.Type == unix.AF_INET6 && kind == unix.IFLA_INET6_CONF:
+				number("ipv6/conf/"+name+"/accept_ra", v.Value, acceptRAAt)
+			case f.Attr.Type == unix.AF_INET6 && kind == unix.IFLA_INET6_ADDR_GEN_MODE && len(v.Value) > 0:
+				out["ipv6/conf/"+name+"/addr_gen_mode"] = strconv.Itoa(int(v.Value[0]))
+			}
+		}
+	}
+	return out, nil
 }
 
 // routes lists the routes of the main table.
@@ -215,29 +273,33 @@ func parseAddr(m []byte) (a netlink.Addr, ok bool, err error) {
 	return a, ip != nil, nil
 }
 
-// neighbours lists the neighbours of the link.
-func (e end) neighbours(link netlink.Link) ([]netlink.Neigh, error) {
+// neighbour returns the link's neighbour with an address. ok is false if there is none.
+func (e end) neighbour(link netlink.Link, a netip.Addr) (n netlink.Neigh, ok bool, err error) {
 	if e.alone == nil {
-		return Dump(func() ([]netlink.Neigh, error) { return e.NeighList(link.Attrs().Index, netlink.FAMILY_ALL) })
-	}
-	msgs, err := Dump(func() ([][]byte, error) { return e.askNeighbours(link) })
-	if err != nil {
-		return nil, err
-	}
-	var out []netlink.Neigh
-	for _, m := range msgs {
-		n, err := netlink.NeighDeserialize(m)
-		if err != nil {
-			return nil, fmt.Errorf("read a neighbour: %w", err)
+		all, err := Dump(func() ([]netlink.Neigh, error) { return e.NeighList(link.Attrs().Index, netlink.FAMILY_ALL) })
+		i := slices.IndexFunc(all, func(n netlink.Neigh) bool { return n.IP.Equal(a.AsSlice()) })
+		if err != nil || i < 0 {
+			return n, false, err
 		}
-		out = append(out, *n)
+		return all[i], true, nil
 	}
-	return out, nil
-}
-
-// askNeighbours names the link in an attribute. The kernel does not look at the header for it
-// (neigh_valid_dump_req in net/core/neighbour.c).
-func (e end) askNeighbours(link netlink.Link) ([][]byte, error) {
-	index := binary.NativeEndian.AppendUint32(nil, uint32(link.Attrs().Index))
-	return e.ask(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, unix.NLM_F_DUMP, &netlink.Ndmsg{}, nl.NewRtAttr(unix.NDA_IFINDEX, index))
+	// The kernel has one list of neighbours for all namespaces, so a list of a link's neighbours
+	// takes longer with each group.
+	family := uint8(unix.AF_INET)
+	if a.Is6() {
+		family = unix.AF_INET6
+	}
+	about := &netlink.Ndmsg{Family: family, Index: uint32(link.Attrs().Index)}
+	msgs, err := e.ask(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, 0, about, nl.NewRtAttr(unix.NDA_DST, a.AsSlice()))
+	if errors.Is(err, unix.ENOENT) {
+		return n, false, nil
+	}
+	if err != nil || len(msgs) == 0 {
+		return n, false, err
+	}
+	found, err := netlink.NeighDeserialize(msgs[0])
+	if err != nil {
+		return n, false, fmt.Errorf("read a neighbour: %w", err)
+	}
+	return *found, true, nil
 }

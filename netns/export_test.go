@@ -1,7 +1,9 @@
 package netns
 
 import (
+	"errors"
 	"net/netip"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 )
@@ -27,14 +29,38 @@ func (e end) Listed() End { return end{Handle: e.Handle} }
 // Alone reports whether the kernel is asked for one link.
 func (e end) Alone() bool { return e.alone != nil }
 
-// Answers returns how many messages the kernel sends for the addresses and neighbours of a link.
-func (e end) Answers(link netlink.Link) (addrs, neighbours int, err error) {
-	a, err := e.askAddrs(link)
+// Answers returns how many messages the kernel sends for the addresses of a link.
+func (e end) Answers(link netlink.Link) (int, error) {
+	msgs, err := e.askAddrs(link)
+	return len(msgs), err
+}
+
+// HostEndAsWanted compares the sysctls of a host's end with l, from the link and from their files.
+func (e end) HostEndAsWanted(l Link) (fromLink, fromFiles bool, err error) {
+	found, err := e.find(l.Name)
 	if err != nil {
-		return 0, 0, err
+		return false, false, err
 	}
-	n, err := e.askNeighbours(link)
-	return len(a), len(n), err
+	fromLink, err = found.hasSysctls(hostEndSysctls(l))
+	if err != nil || found.sysctls == nil {
+		return false, false, errors.Join(err, errors.New("the link came without sysctls"))
+	}
+	fromFiles, err = hasSysctls(hostEndSysctls(l))
+	return fromLink, fromFiles, err
+}
+
+// SetHostEnd sets the sysctls of a host's end but the one that is named.
+func SetHostEnd(l Link, but string) error {
+	for _, s := range hostEndSysctls(l) {
+		value := s.value
+		if strings.HasSuffix(s.key, "/"+but) {
+			value = map[string]string{"0": "1", "1": "0"}[value]
+		}
+		if err := WriteSysctl(s.key, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Addrs lists the addresses of the link.

@@ -230,7 +230,7 @@ func linkAsWanted(ns *os.File, l Link) (bool, error) {
 	if near.Attrs().Alias != l.Alias || near.Attrs().Flags&net.FlagUp == 0 {
 		return false, nil
 	}
-	if ok, err := hasSysctls(hostEndSysctls(l)); err != nil || !ok {
+	if ok, err := near.hasSysctls(hostEndSysctls(l)); err != nil || !ok {
 		return false, err
 	}
 	if ok, err := hasAddrs(host, near, l.Host); err != nil || !ok {

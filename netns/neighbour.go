@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 )
@@ -26,15 +25,10 @@ func ensureNeighbours(e end, link netlink.Link, addrs []netip.Addr, mac net.Hard
 }
 
 func hasNeighbours(e end, link netlink.Link, addrs []netip.Addr, mac net.HardwareAddr) (bool, error) {
-	have, err := e.neighbours(link)
-	if err != nil {
-		return false, err
-	}
 	for _, a := range addrs {
-		if !slices.ContainsFunc(have, func(n netlink.Neigh) bool {
-			return n.State == netlink.NUD_PERMANENT && n.IP.Equal(a.AsSlice()) && bytes.Equal(n.HardwareAddr, mac)
-		}) {
-			return false, nil
+		n, ok, err := e.neighbour(link, a)
+		if err != nil || !ok || n.State != netlink.NUD_PERMANENT || !bytes.Equal(n.HardwareAddr, mac) {
+			return false, err
 		}
 	}
 	return true, nil

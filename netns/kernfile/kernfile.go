@@ -64,6 +64,35 @@ func readOnce(path string, buf []byte) (int, error) {
 	}
 }
 
+// A Kept is a sysctl that stays open between reads: opening one goes through a list that has an
+// entry for each network namespace. It has the namespace of the thread that reads it first.
+type Kept struct {
+	Path string // required
+
+	mu   sync.Mutex
+	file *os.File
+}
+
+// Read returns what the file has, as [Read] does. A sysctl that is gone is looked for again.
+func (k *Kept) Read() ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.file != nil {
+		var buf [64]byte
+		if n, err := unix.Pread(int(k.file.Fd()), buf[:], 0); err == nil && n < len(buf) {
+			return bytes.Clone(buf[:n]), nil
+		}
+		k.file.Close()
+		k.file = nil
+	}
+	f, err := Open(k.Path)
+	if err != nil {
+		return nil, err
+	}
+	k.file = f
+	return Read(k.Path)
+}
+
 func open(path string) (int, error) {
 	for {
 		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)

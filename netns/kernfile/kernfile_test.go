@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -56,5 +57,28 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := kernfile.Open(filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an absent file: %v", err)
+	}
+}
+
+// A file that is kept open has each value that is written later.
+func TestKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "knob")
+	k := kernfile.Kept{Path: path}
+	if _, err := k.Read(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an absent file: %v", err)
+	}
+	for _, want := range []string{"1\n", "0\n", strings.Repeat("x", 64), strings.Repeat("y", 5000), ""} {
+		if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.Read(); err != nil || string(got) != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+	kept := kernfile.Kept{Path: "/proc/sys/kernel/ostype"}
+	for range 3 {
+		if got, err := kept.Read(); err != nil || string(got) != "Linux\n" {
+			t.Errorf("a sysctl: %q, %v", got, err)
+		}
 	}
 }

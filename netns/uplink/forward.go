@@ -218,7 +218,12 @@ func forward(families []family) error {
 
 // Forwards reports whether the host routes the groups' packets. It reads two files.
 func (u *Uplink) Forwards() bool {
-	return read(ipv4.key) == "1" && (!u.config.Prefix6.IsValid() || read(ipv6.key) != "0")
+	on4, _ := u.forwards4.Read()
+	if string(on4) != "1\n" || !u.config.Prefix6.IsValid() {
+		return string(on4) == "1\n"
+	}
+	on6, _ := u.forwards6.Read()
+	return string(on6) != "0\n"
 }
 
 // read returns a sysctl, or "" where the kernel does not have it.

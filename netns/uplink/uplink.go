@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns"
 	"github.com/sallyport/sallyport/netns/conntrack"
+	"github.com/sallyport/sallyport/netns/kernfile"
 	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
@@ -55,6 +56,8 @@ type Uplink struct {
 	forwarded map[string]bool // families that the host forwarded before; see findStrangers
 	outdated  bool            // the table was made anew and is not in force yet
 
+	forwards4, forwards6 kernfile.Kept // see Forwards
+
 	known   index              // as of knownAt. Its maps are nil before the first read
 	knownAt ruleset.Generation // zero: the table has to be read again
 	altered bool               // others have changed what was known since the last Unchanged
@@ -90,7 +93,8 @@ func New(c Config) (*Uplink, error) {
 	if len(c.Reserved) == 0 {
 		return nil, errors.New("uplink: no reserved prefixes: groups would reach metadata services")
 	}
-	return &Uplink{config: c, table: createTable(c, nil), forwarded: map[string]bool{}, flows: conntrack.With}, nil
+	return &Uplink{config: c, table: createTable(c, nil), forwarded: map[string]bool{}, flows: conntrack.With,
+		forwards4: kernfile.Kept{Path: sysctls + ipv4.key}, forwards6: kernfile.Kept{Path: sysctls + ipv6.key}}, nil
 }
 
 // Ensure makes the table and then turns forwarding on. A correct table is left alone. Entries
