@@ -7,13 +7,13 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/logs"
 )
 
 const (
 	lastLines = 5
-	lastWidth = 200 // characters per line
 	lastTime  = time.Second
 )
 
@@ -41,10 +41,11 @@ func lastOutput(l layout.Layout) func(group, container string, since time.Time) 
 	}
 }
 
-// plainLine returns a line without control characters, cut to a width.
+// plainLine returns a line without control characters. A long one keeps the part that says what
+// failed.
 func plainLine(line string) string {
 	line = strings.ToValidUTF8(strings.TrimRight(line, "\r"), "?")
-	runes := []rune(strings.Map(func(r rune) rune {
+	return hint.Shorten(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t':
 			return ' '
@@ -53,9 +54,5 @@ func plainLine(line string) string {
 		default:
 			return r
 		}
-	}, line))
-	if len(runes) > lastWidth {
-		return string(runes[:lastWidth]) + "..."
-	}
-	return string(runes)
+	}, line), hint.Long)
 }

@@ -12,6 +12,10 @@ import (
 	"github.com/sallyport/sallyport/shim/layout"
 )
 
+// unlockable is a line that has its reason at the end.
+var unlockable = `ts=2026-11-30T22:30:00.000Z caller=main.go:1321 level=error msg="Fatal error" detail="` + strings.Repeat("more ", 60) +
+	`" err="opening storage failed: lock DB directory: open /data/lock: permission denied"`
+
 func TestLastOutput(t *testing.T) {
 	l := layout.Layout{LogDir: t.TempDir()}
 	path := l.LogPath("checkout", "web")
@@ -26,7 +30,10 @@ func TestLastOutput(t *testing.T) {
 		{"few lines", "one\ntwo\n", []string{"one", "two"}},
 		{"the last of many", strings.Repeat("more\n", 20) + "a\nb\nc\nd\ne", []string{"a", "b", "c", "d", "e"}},
 		{"control characters", "\x1b[2Jred\tgreen\r\n\x00\xff\n", []string{"[2Jred green", "?"}},
-		{"a long line", strings.Repeat("é", 201), []string{strings.Repeat("é", 200) + "..."}},
+		{"a line of 320 bytes", "err=x " + strings.Repeat("é", 157), []string{"err=x " + strings.Repeat("é", 157)}},
+		{"a long line", strings.Repeat("é", 161), []string{strings.Repeat("é", 40) + "…" + strings.Repeat("é", 118)}},
+		{"a line of Prometheus", unlockable, []string{`ts=2026-11-30T22:30:00.000Z caller=main.go:1321 level=error msg="Fatal error" de…e ` + strings.Repeat("more ", 30) +
+			`" err="opening storage failed: lock DB directory: open /data/lock: permission denied"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {

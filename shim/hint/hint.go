@@ -32,8 +32,8 @@ func OneLine(text string) string { return strings.Join(strings.Fields(text), " "
 
 // Limits for [Excerpt], in bytes.
 const (
-	Short = 160 // for a name, or a line of output
-	Long  = 320 // for an error of a library or of another program, which may quote several
+	Short = 160 // for a name
+	Long  = 320 // for a line of output, and for an error of a library or of another program, which may quote several
 )
 
 // Excerpt returns the beginning of a text, at most that many bytes. It is for text that a
@@ -44,12 +44,7 @@ func Excerpt(text string, most int) string {
 	if cut {
 		text = text[:4*most]
 	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, OneLine(text))
+	text = printable(OneLine(text))
 	if len(text) <= most && !cut {
 		return text
 	}
@@ -58,6 +53,16 @@ func Excerpt(text string, most int) string {
 		end--
 	}
 	return text[:end] + "…"
+}
+
+// printable returns the text without control characters, so that no terminal acts on it.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
 }
 
 // longest is how long the text of a [Bound] error may be, in bytes.

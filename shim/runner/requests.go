@@ -171,7 +171,7 @@ func LastLine(containers []group.ContainerStatus, container string) string {
 			continue
 		}
 		for _, line := range slices.Backward(c.LastOutput) {
-			if text := hint.Excerpt(line, hint.Short); text != "" {
+			if text := hint.Line(line, hint.Long); text != "" {
 				if why := group.ExplainOutput([]string{line}); why != "" {
 					text += " (" + why + ")"
 				}

@@ -59,7 +59,7 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 	})
 	if late, ok := errors.AsType[*timeoutError](context.Cause(asked)); ok {
 		text := fmt.Sprintf("%s: it did not end within its timeout of %s, and was killed", what, late.timeout)
-		if line := hint.Excerpt(output.line(), hint.Short); line != "" {
+		if line := hint.Line(output.line(), hint.Long); line != "" {
 			text += ": " + line
 		}
 		return errors.New(text)
@@ -74,7 +74,7 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 	case status == 0:
 		return nil
 	}
-	if line := hint.Excerpt(output.line(), hint.Short); line != "" {
+	if line := hint.Line(output.line(), hint.Long); line != "" {
 		return fmt.Errorf("%s: status %d: %s", what, status, line)
 	}
 	return fmt.Errorf("%s: status %d", what, status)
