@@ -192,7 +192,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	conf.metrics, conf.unserved = metrics.prepare, metrics.why
 	server, err := api.NewServer(api.ServerConfig{
 		Keeper: counting{keeper, network, keeper.LookAtBounds}, Exec: client, Logs: logSource(l, keeper.Status, keeper),
-		Events: eventSource(journal.Events, keeper.Status), Configuration: conf.show, Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
+		Events: eventSource(journal.Events, keeper.Status), Configuration: withRegistries(conf.show), Version: daemonVersion(), Runtime: runtimeVersion(client), Disks: diskSource(l, client.Layers), Removed: removedSource(l), Log: log,
 		Usage:  usageSource(l, disks.Sources{Layers: client.Layers, Images: keeper.ListImages, Memory: mounted.InMemory, Groups: keeper.Groups}),
 		Images: keeper.ListImages, PruneImages: pruneSource(keeper.PruneImages),
 		RemoveImages: keeper.RemoveImages, LoadImages: keeper.LoadImages, CurrentDigest: client.CurrentDigest,

@@ -46,6 +46,9 @@ func (v *doctorVerb) Run(ctx context.Context, ui *ui, in *instance, command *kon
 	for _, r := range imageResults(ctx, in) {
 		add(r)
 	}
+	for _, r := range registryResults(ctx, in, own, l.LoginsPath()) {
+		add(r)
+	}
 	for _, r := range unsafeResults(ctx, in, l) {
 		add(r)
 	}

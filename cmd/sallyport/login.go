@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // loginVerb has no flag for the password: the words of a command line can be read by every user of
 // the host.
 type loginVerb struct {
-	Registry      string `arg:"" help:"The registry, as images have it: registry.example, or registry.example:5000."`
+	Registry      string `arg:"" help:"The registry, as images have it: registry.example, or registry.example:5000. Or a part of it: registry.example/team."`
 	Username      string `short:"u" placeholder:"NAME" help:"The user. Without it the terminal is asked."`
 	PasswordStdin bool   `help:"Read the password from standard input. Without it the terminal is asked."`
 	PlainHTTP     bool   `name:"plain-http" help:"Send the password to a registry that doesn't speak TLS."`
@@ -125,7 +126,7 @@ func readLine(in *os.File) (text []byte, err error) {
 }
 
 type logoutVerb struct {
-	Registry string `arg:"" help:"The registry."`
+	Registry string `arg:"" help:"The registry, or the part of it, as it was logged in to."`
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
@@ -147,7 +148,11 @@ func (v *logoutVerb) Run(ctx context.Context, ui *ui, in *instance) error {
 		ui.sayf("there was no login to %s", done.Registry)
 	}
 	if done.Elsewhere != "" {
-		ui.notef("%s has a login to it too, which is used from now on", done.Elsewhere)
+		to := "it"
+		if done.Registry != done.Part && strings.Contains(done.Registry, "/") {
+			to = cmp.Or(done.Part, "the whole registry")
+		}
+		ui.notef("%s has a login to %s too, which is used from now on", done.Elsewhere, to)
 	}
 	return nil
 }

@@ -122,11 +122,12 @@ var clientLaw = []string{
 // daemonFiles are the files of the command that hold the daemon and what checks its host. All other
 // files are those of a client.
 var daemonFiles = []string{
-	"check_disks.go",   // a check of doctor, and what the daemon answers
-	"check_groups.go",  // reads the store where no daemon answers
-	"check_kernel.go",  // a check of doctor
-	"check_network.go", // a check of doctor
-	"check_runtime.go", // a check of doctor
+	"check_disks.go",      // a check of doctor, and what the daemon answers
+	"check_groups.go",     // reads the store where no daemon answers
+	"check_kernel.go",     // a check of doctor
+	"check_network.go",    // a check of doctor
+	"check_registries.go", // a check of doctor, and what the daemon answers
+	"check_runtime.go",    // a check of doctor
 	"containerd.go", "containerd_private.go", "daemon.go", "daemon_runs.go",
 	"failpoint.go", "failpoint_calls.go", "failpoint_off.go",
 	"main.go",       // starts the helpers of the self-test

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 // A Configuration has the settings of a running daemon, and those that wait for its restart.
@@ -12,6 +14,9 @@ type Configuration struct {
 	Restart  []Setting `json:"restart"`  // read at the last reload, and in force after a restart
 	Problem  string    `json:"problem,omitempty"`
 	Metrics  string    `json:"metrics_problem,omitempty"` // why the metrics that are asked for are not served
+	// Registries has the daemon's environment, as far as it is for registries. An older daemon has
+	// none.
+	Registries *host.RegistryEnvironment `json:"registry_environment,omitempty"`
 }
 
 // A Setting is one setting of a configuration.

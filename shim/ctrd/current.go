@@ -69,7 +69,7 @@ func (c *Client) askDigest(ctx context.Context, src source) (digest string, err 
 func (c *Client) tryDigest(ctx context.Context, src source) (string, error) {
 	ctx, watch := watchStall(ctx, stallTimeout)
 	defer watch.stop()
-	session := c.registries.Open(ctx, watch.moved)
+	session := c.registries.Open(ctx, watch.moved).For(src.name)
 	defer session.Close()
 	_, desc, err := session.Resolver().Resolve(ctx, src.name)
 	if err != nil && context.Cause(ctx) != nil {

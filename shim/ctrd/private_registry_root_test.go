@@ -95,6 +95,9 @@ func TestRootPrivateRegistry(t *testing.T) {
 				t.Error("a login that is refused was stored")
 			}
 			login.Password = registrySecret
+			if name == "tokens.example" {
+				login.Registry += "/app" // a part of it
+			}
 			if _, err := c.registries.Login(t.Context(), login); err != nil {
 				t.Fatal(err)
 			}

@@ -65,7 +65,7 @@ func (c *Client) waitForTry(ctx context.Context, src source, waits int, err erro
 func (c *Client) tryPull(ctx context.Context, src source) (received bool, err error) {
 	ctx, watch := watchStall(ctx, stallTimeout)
 	defer watch.stop()
-	session := c.registries.Open(ctx, watch.moved)
+	session := c.registries.Open(ctx, watch.moved).For(src.name)
 	defer session.Close()
 	moved := transferOf(ctx)
 	_, err = c.client.Pull(ctx, src.name,

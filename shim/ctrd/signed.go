@@ -281,7 +281,7 @@ func (c *Client) asking(ctx context.Context, src source, ask func(context.Contex
 func (c *Client) askOnce(ctx context.Context, src source, ask func(context.Context, remotes.Resolver) error) error {
 	ctx, watch := watchStall(ctx, stallTimeout)
 	defer watch.stop()
-	session := c.registries.Open(ctx, watch.moved)
+	session := c.registries.Open(ctx, watch.moved).For(src.name)
 	defer session.Close()
 	err := ask(ctx, session.Resolver())
 	if err != nil && context.Cause(ctx) != nil {

@@ -15,7 +15,7 @@ func (Password) LogValue() slog.Value { return slog.StringValue(hiddenPassword) 
 
 // A RegistryLogin asks that a registry be used with a user and a password from now on.
 type RegistryLogin struct {
-	Registry  string   `json:"registry"` // as images have it: registry.example:5000
+	Registry  string   `json:"registry"` // as images have it: registry.example:5000; or a part of it: registry.example/team
 	User      string   `json:"user"`
 	Password  Password `json:"password"`
 	PlainHTTP bool     `json:"plain_http,omitempty"` // the password may be sent without TLS
@@ -35,7 +35,22 @@ type LoggedIn struct {
 type LoggedOut struct {
 	Registry string `json:"registry"`
 	Removed  bool   `json:"removed"` // false: there was none
-	// Elsewhere is another file with a login for the registry, which stays. It is empty if there is
-	// none.
+	// Elsewhere is the file with the login that is used for the registry from now on. It is empty
+	// if there is none.
 	Elsewhere string `json:"elsewhere,omitempty"`
+	Part      string `json:"part,omitempty"` // of the registry that this login is for; empty: the whole one
+}
+
+// A RegistryEnvironment has the daemon's environment, as far as it is for registries. It has no
+// passwords.
+type RegistryEnvironment struct {
+	Path    string          `json:"path"` // where credential helpers are looked for
+	Proxies []RegistryProxy `json:"proxies,omitempty"`
+	NoProxy string          `json:"no_proxy,omitempty"`
+}
+
+// A RegistryProxy is a proxy that a variable of the environment names.
+type RegistryProxy struct {
+	Variable string `json:"variable"`       // HTTPS_PROXY
+	Host     string `json:"host,omitempty"` // with its port; empty if the variable has no address of a proxy
 }

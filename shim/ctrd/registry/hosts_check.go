@@ -209,17 +209,22 @@ func checkCertificates(ctx context.Context, folder string) error {
 		case ext == ".crt":
 			err = checkAuthority(ctx, path)
 		case ext == ".cert":
-			key := strings.TrimSuffix(path, ext) + ".key"
-			if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == filepath.Base(key) }) {
-				key = path
-			}
-			err = checkPair(ctx, path, key)
+			err = checkPair(ctx, path, keyBeside(path, entries))
 		}
 		if err != nil {
 			return &hint.Error{Err: err, Hint: "mend the file or take it out of the folder"}
 		}
 	}
 	return nil
+}
+
+// keyBeside returns the file with the key of a certificate, which may be the certificate's own.
+func keyBeside(certificate string, entries []fs.DirEntry) string {
+	key := strings.TrimSuffix(certificate, filepath.Ext(certificate)) + ".key"
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == filepath.Base(key) }) {
+		return key
+	}
+	return certificate
 }
 
 func checkAuthority(ctx context.Context, path string) error {

@@ -49,11 +49,17 @@ func writeHosts(t *testing.T, registry string, files map[string]string) (root st
 // selfSigned returns a certificate for clients and its key, as PEM.
 func selfSigned(t *testing.T) (cert, key string) {
 	t.Helper()
+	return selfSignedFor(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+}
+
+// selfSignedFor returns a certificate that is valid between two times, and its key.
+func selfSignedFor(t *testing.T, begin, end time.Time) (cert, key string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: begin, NotAfter: end}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)

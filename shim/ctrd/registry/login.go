@@ -24,16 +24,33 @@ const loginTimeout = time.Minute
 // registryName matches the name or the address of a registry, and its port.
 var registryName = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?$`)
 
-// CheckName returns an error if a text is not a registry's name, with an optional port.
+// partName matches a part of a registry behind its name: the names of repositories (path-component
+// in the grammar of github.com/distribution/reference).
+var partName = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+// maxPart limits a part of a registry, in bytes. A repository's name has 255 at most.
+const maxPart = 255
+
+// CheckName returns an error if a text is not a registry's name, with an optional port and an
+// optional part of it: registry.example:5000/team.
 func CheckName(name string) error {
-	if registryName.MatchString(name) {
+	host, path, inside := strings.Cut(name, "/")
+	if registryName.MatchString(host) && (!inside || len(path) <= maxPart && partName.MatchString(path)) {
 		return nil
 	}
-	advice := "write its name as images have it: registry.example, or registry.example:5000"
-	if bare := strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://"); bare != name || strings.Contains(bare, "/") {
-		if bare, _, _ = strings.Cut(bare, "/"); registryName.MatchString(bare) {
-			advice = "a login is for a whole registry: " + bare
-		}
+	advice := "write its name as images have it: registry.example, or registry.example:5000/team for a part of it"
+	bare := strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://")
+	host, path, _ = strings.Cut(bare, "/")
+	if path += "/"; bare != name { // of the API
+		path = strings.TrimPrefix(strings.TrimPrefix(path, "v1/"), "v2/")
+	}
+	path, _, _ = strings.Cut(path, "@")
+	path, _, _ = strings.Cut(path, ":")
+	if path = strings.Trim(path, "/"); path != "" {
+		host += "/" + path
+	}
+	if len(host) < len(name) && CheckName(host) == nil {
+		advice = "a login is for a registry or a part of it, without a scheme, a tag or a digest: " + host
 	}
 	return &hint.Error{Err: fmt.Errorf("%q is no name of a registry", hint.Excerpt(name, hint.Short)), Hint: advice}
 }
@@ -57,8 +74,9 @@ func (r *Registries) Login(ctx context.Context, req host.RegistryLogin) (host.Lo
 	defer cancel()
 	s := r.Open(ctx, nil)
 	defer s.Close()
+	registry, _, _ := strings.Cut(req.Registry, "/")
 	given := login{user: req.User, password: string(req.Password), file: "this command"}
-	itself, err := s.itself(ctx, req.Registry)
+	itself, err := s.itself(ctx, registry)
 	if err == nil {
 		s.find = func(_ context.Context, host string) (login, error) {
 			if host == itself.Host {
@@ -69,14 +87,14 @@ func (r *Registries) Login(ctx context.Context, req host.RegistryLogin) (host.Lo
 		done.Unchecked, err = check(ctx, itself, given, req.PlainHTTP)
 	}
 	if err != nil {
-		return done, s.Problem(req.Registry, err)
+		return done, s.Problem(registry, err)
 	}
 	_, err = storeLogin(ctx, r.logins, req.Registry, given)
 	return done, err
 }
 
-// Logout removes a login from the file of logins. removed is false if there was none. elsewhere is
-// another file that has a login for the registry, which is left alone.
+// Logout removes a login from the file of logins. What has another login for the registry, or for a
+// larger part of it, is left alone.
 func (r *Registries) Logout(ctx context.Context, name string) (done host.LoggedOut, err error) {
 	done.Registry = name
 	if err := CheckName(name); err != nil {
@@ -88,9 +106,8 @@ func (r *Registries) Logout(ctx context.Context, name string) (done host.LoggedO
 	if done.Removed, err = storeLogin(ctx, r.logins, name, login{}); err != nil {
 		return done, err
 	}
-	others := slices.DeleteFunc(r.files(r.settings()), func(path string) bool { return path == r.logins })
-	if found, err := findLogin(ctx, others, name); err == nil {
-		done.Elsewhere = found.file
+	if found, err := findLogin(ctx, r.files(r.settings()), name); err == nil {
+		done.Elsewhere, done.Part = found.file, found.part
 	}
 	return done, nil
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 )
@@ -231,7 +233,11 @@ func TestGuardOfRedirects(t *testing.T) {
 func TestCheckName(t *testing.T) {
 	for name, advice := range map[string]string{
 		"r.example": "", "r.example:5000": "", "localhost": "", "10.0.0.1:80": "", "[::1]:5000": "",
-		"https://r.example/v2/": "a login is for a whole registry: r.example", "r.example/team": "a login is for a whole registry: r.example",
+		"r.example/team": "", "r.example:5000/team/app": "", "r.example/v2": "", "r.example/a__b-c.d": "",
+		"https://r.example/v2/": "without a scheme, a tag or a digest: r.example", "https://r.example/v2/team/app/": "digest: r.example/team/app",
+		"r.example/team/": "digest: r.example/team", "r.example/team:1": "digest: r.example/team", "r.example:5000/team@sha256:12": "digest: r.example:5000/team",
+		"r.example/Team": "write its name", "r.example/../etc": "write its name", "r.example//": "digest: r.example", "r.example/a//b": "write its name",
+		"r.example/" + strings.Repeat("a", 256): "write its name", "/team": "write its name",
 		"": "write its name", "a b": "write its name", "-u": "write its name", "r.example:": "write its name",
 	} {
 		err := CheckName(name)
@@ -276,6 +282,21 @@ func TestFindLogin(t *testing.T) {
 		{name: "auths", host: "r.example", text: auths("r.example", bob), want: login{user: "bob", password: secret}},
 		{name: "auths of older dockers", host: "r.example", text: auths("https://r.example/v1/", bob), want: login{user: "bob", password: secret}},
 		{name: "docker's own registry", host: "registry-1.docker.io", text: auths("https://index.docker.io/v1/", bob), want: login{user: "bob", password: secret}},
+		{name: "a part", host: "r.example/team/app", text: auths("r.example/team", bob), want: login{user: "bob", password: secret, part: "r.example/team"}},
+		{name: "the part itself", host: "r.example/team", text: auths("r.example/team", bob), want: login{user: "bob", password: secret, part: "r.example/team"}},
+		{name: "a part, with a slash", host: "r.example/team/app", text: auths("r.example/team/", bob), want: login{user: "bob", password: secret, part: "r.example/team"}},
+		{name: "another part", host: "r.example/team2/app", text: auths("r.example/team", bob)},
+		{name: "a part is not for the whole", host: "r.example", text: auths("r.example/team", bob)},
+		{name: "the longest part", host: "r.example/a/b/c", text: `{"auths":{"r.example":{"auth":"eDp5"},"r.example/a":{"auth":"eDp5"},"r.example/a/b":` + bob + `,"r.example/a/b/d":{"auth":"eDp5"}}}`,
+			want: login{user: "bob", password: secret, part: "r.example/a/b"}},
+		{name: "the whole for the rest", host: "r.example/z", text: `{"auths":{"r.example":` + bob + `,"r.example/a":{"auth":"eDp5"}}}`, want: login{user: "bob", password: secret}},
+		{name: "a part before a helper", host: "r.example/team/app", text: `{"credHelpers":{"r.example":"locked"},"auths":{"r.example/team":` + bob + `}}`,
+			want: login{user: "bob", password: secret, part: "r.example/team"}},
+		{name: "a helper for the rest", host: "r.example/z/app", text: `{"credsStore":"good","auths":{"r.example/team":` + bob + `,"r.example/z":{}}}`, want: login{user: "ann", password: secret}},
+		{name: "a part of docker's own", host: "registry-1.docker.io/team/app", text: auths("docker.io/team", bob), want: login{user: "bob", password: secret, part: "docker.io/team"}},
+		{name: "an older API's address is no part", host: "r.example/v1/app", text: auths("r.example/v1/", bob), want: login{user: "bob", password: secret}},
+		{name: "two keys of one registry", host: "r.example", text: `{"auths":{"https://r.example":{"auth":"eDp5"},"r.example":` + bob + `}}`, want: login{user: "bob", password: secret}},
+		{name: "a damaged part", host: "r.example/team/app", text: auths("r.example/team", `{"auth":"`+secret+`"}`), problem: "entry for r.example/team", advice: "mend the file"},
 		{name: "another registry", host: "q.example", text: auths("r.example", bob)},
 		{name: "another port", host: "r.example:5000", text: auths("r.example", bob)},
 		{name: "identity token", host: "r.example", text: auths("r.example", `{"identitytoken":"`+secret+`"}`), want: login{token: secret}},
@@ -361,5 +382,55 @@ func TestLoginKeepsTheRest(t *testing.T) {
 	}
 	if _, err := r.Login(t.Context(), host.RegistryLogin{Registry: name, User: "bob", Password: secret}); err == nil {
 		t.Error("a file with null is used")
+	}
+}
+
+// A part of a registry has a login of its own, which a pull uses for what is in it. An error names
+// it, or else where none was found.
+func TestLoginToAPart(t *testing.T) {
+	name, dir := serve(t, basic), t.TempDir()
+	own := filepath.Join(dir, "own.json")
+	r := New(own, Settings{DockerConfig: filepath.Join(dir, "docker.json")})
+	for _, part := range []string{name + "/team", name + "/team/tools", name} {
+		if done, err := r.Login(t.Context(), host.RegistryLogin{Registry: part, User: "bob", Password: secret}); err != nil || done.Registry != part {
+			t.Fatalf("%s: %+v, %v", part, done, err)
+		}
+	}
+	pulls := func(image string) (presented, problem string) {
+		t.Helper()
+		s := r.Open(t.Context(), nil).For(image)
+		defer s.Close()
+		if _, _, err := s.credentials(name); err != nil {
+			t.Fatal(err)
+		}
+		l, _ := s.presented(name)
+		err := s.Problem(name, fmt.Errorf("x: %w", docker.ErrInvalidAuthorization))
+		return l.part, err.Error() + " " + hint.Of(err)
+	}
+	for image, want := range map[string]string{"/team/app:1": name + "/team", "/team/tools/x@sha256:" + strings.Repeat("0", 64): name + "/team/tools", "/teams/app:1": ""} {
+		presented, problem := pulls(name + image)
+		if presented != want || want != "" && (!strings.Contains(problem, "which is for "+want) || !strings.Contains(problem, "log in again: sallyport login "+want)) {
+			t.Errorf("%s: presented the login for %q, want %q; %s", image, presented, want, problem)
+		}
+	}
+	out, err := r.Logout(t.Context(), name+"/team/tools")
+	if err != nil || !out.Removed || out.Elsewhere != own || out.Part != name+"/team" {
+		t.Errorf("logged out of a part of a part: %+v, %v", out, err)
+	}
+	if out, err := r.Logout(t.Context(), name); err != nil || !out.Removed || out.Elsewhere != "" {
+		t.Errorf("logged out of the registry: %+v, %v", out, err)
+	}
+	presented, problem := pulls(name + "/other:1")
+	if presented != "" || !strings.Contains(problem, "no login for it is in "+own+" or ") || !strings.Contains(problem, "there are some for "+name+"/team)") {
+		t.Errorf("presented %q; %s", presented, problem)
+	}
+	if err := os.WriteFile(own, []byte(`{"auths":{"https://`+name+`/v1/":{"auth":"YTpi"},"`+name+`/team":{"auth":"YTpi"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.Logout(t.Context(), name); err != nil || !out.Removed {
+		t.Errorf("an older key: %+v, %v", out, err)
+	}
+	if text, _ := os.ReadFile(own); strings.Contains(string(text), "v1") || !strings.Contains(string(text), name+"/team") {
+		t.Errorf("left: %s", text)
 	}
 }

@@ -95,11 +95,11 @@ func (s *Session) words(registry string, err error) (text, advice string) {
 	case errors.As(err, &status) && status.StatusCode == http.StatusTooManyRequests:
 		return "has had too many requests from here", s.loginAdvice(registry, "wait, or log in, which may raise the limit: sallyport login "+registry, "wait; the registry limits this user")
 	case errors.Is(err, docker.ErrInvalidAuthorization), errors.As(err, &status) && refused(status.StatusCode):
-		text := "refuses access to it"
-		if l, ok := s.presented(registry); ok {
-			text = "refuses access to it for " + l.String()
+		l, ok := s.presented(registry)
+		if !ok {
+			return "refuses access to it" + s.without(registry), s.refusedAdvice(registry)
 		}
-		return text, s.refusedAdvice(registry)
+		return "refuses access to it for " + l.String(), s.refusedAdvice(registry)
 	case errors.As(err, &status) && status.StatusCode >= 500:
 		return "fails", "try again later; the registry's log has the reason"
 	case errors.Is(err, auth.ErrNoToken):
@@ -168,8 +168,37 @@ func (s *Session) loginAdvice(registry, without, with string) string {
 	return without
 }
 
+// maxParts is of how many parts of a registry an error has the names.
+const maxParts = 3
+
+// without returns, for an error, where no login for the image was found. It is empty if there are
+// no files of logins.
+func (s *Session) without(registry string) string {
+	files := s.of.files(s.settings)
+	if len(files) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, path := range files {
+		if store, err := openLogins(s.ctx, path); err == nil && store != nil {
+			parts = append(parts, store.parts(registry)...)
+		}
+	}
+	text := ", and no login for it is in " + strings.Join(files, " or ")
+	if more := len(parts) - maxParts; more > 0 {
+		parts = append(parts[:maxParts], fmt.Sprintf("%d more", more))
+	}
+	if len(parts) > 0 {
+		text += " (there are some for " + strings.Join(parts, ", ") + ")"
+	}
+	return text
+}
+
 // refusedAdvice is for a registry that refuses access.
 func (s *Session) refusedAdvice(registry string) string {
+	if l, ok := s.presented(registry); ok && l.part != "" {
+		return "check the name, and whether this user may pull it; log in again: sallyport login " + l.part
+	}
 	return s.loginAdvice(registry, "check the name; if it needs a login: sallyport login "+registry+"; "+archiveHint,
 		"check the name, and whether this user may pull it; log in again: sallyport login "+registry)
 }

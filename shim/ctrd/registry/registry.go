@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/distribution/reference"
 )
 
 // A reload of the daemon's configuration may change all Settings.
@@ -58,7 +59,8 @@ type Session struct {
 	moved    func()
 	of       *Registries
 	received atomic.Bool
-	find     func(ctx context.Context, host string) (login, error)
+	find     func(ctx context.Context, name string) (login, error) // name: of a registry, or of a part of one
+	path     string                                                // of the repository, without the registry; empty if it isn't known
 
 	mu         sync.Mutex
 	transports []*http.Transport
@@ -76,11 +78,23 @@ func (r *Registries) Open(ctx context.Context, moved func()) *Session {
 	if s.moved == nil {
 		s.moved = func() {}
 	}
-	s.find = func(ctx context.Context, host string) (login, error) {
-		return findLogin(ctx, r.files(s.settings), host)
+	s.find = func(ctx context.Context, name string) (login, error) {
+		return findLogin(ctx, r.files(s.settings), name)
 	}
 	return s
 }
+
+// For makes the session one for an image, which may have a login of its own. It returns the
+// session. The image is a complete reference.
+func (s *Session) For(image string) *Session {
+	if named, err := reference.ParseNormalizedNamed(image); err == nil {
+		s.path = reference.Path(named)
+	}
+	return s
+}
+
+// repository returns the image's repository at a host, or the host if there is no image.
+func (s *Session) repository(host string) string { return entry{host, s.path}.String() }
 
 // files are the files with logins. The first that has one for a registry counts.
 func (r *Registries) files(s Settings) (paths []string) {
@@ -124,13 +138,13 @@ func (s *Session) transport(t *http.Transport) http.RoundTripper {
 // and a token. Both are empty if there is no login. The server that a registry's folder names gets
 // the login of the registry, unless it has one of its own. A mirror doesn't.
 func (s *Session) credentials(host string) (name, secret string, err error) {
-	found, err := s.find(s.ctx, host)
+	found, err := s.find(s.ctx, s.repository(host))
 	if err == nil && found == (login{}) {
 		s.mu.Lock()
 		registry, known := s.names[host]
 		s.mu.Unlock()
 		if known {
-			found, err = s.find(s.ctx, registry)
+			found, err = s.find(s.ctx, s.repository(registry))
 		}
 	}
 	if err != nil || found == (login{}) {
