@@ -14,10 +14,13 @@ import (
 	"time"
 
 	"github.com/moby/sys/mountinfo"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
+	"github.com/sallyport/sallyport/shim/ctrd/devices"
 	"github.com/sallyport/sallyport/shim/hosttest/contract"
+	"github.com/sallyport/sallyport/shim/signed/signedtest"
 	"github.com/sallyport/sallyport/spec"
 )
 
@@ -29,8 +32,9 @@ func TestRootRuntimeContract(t *testing.T) {
 }
 
 // reportLine is a program that prints what it finds as its first act, and runs until it is stopped.
-// It prints the paths of log folders in which it can read each file.
+// It prints how it can open a device, and the paths of log folders in which it can read each file.
 const reportLine = `echo "netns: $(stat -L -c %i /proc/self/ns/net)"; echo "cgroup: $(cat /proc/self/cgroup)"; cat /proc/self/status; ` +
+	`for way in r: w:; do case $way in r:) (: < ` + contract.DevicePath + `) ;; w:) (: > ` + contract.DevicePath + `) ;; esac 2>/dev/null && echo "opens $way"; done; ` +
 	`while read -r _ _ _ root at _; do case "$root" in */log/*) cat "$at"/* > /dev/null 2>&1 && echo "reads $at:"; esac; done < /proc/self/mountinfo; ` +
 	`echo mounts:; cat /proc/self/mountinfo; echo end; printf '` + errorMark + `' >&2; trap : HUP USR1; while :; do sleep 1000 & wait; done`
 
@@ -39,16 +43,24 @@ const errorMark = "<to standard error>"
 
 func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
 	l := c.cfg.Layout
+	image := archive.OCIPrefix + path
+	device := contractDevices(t, c)
+	signer, stranger := contractSigners(t, c, image)
 	read := func(path string) string {
 		b, _ := os.ReadFile(path)
 		return string(b)
 	}
 	output := func(group, name string) string { return read(l.LogPath(group, name)) }
 	return contract.Fixture{
-		Runtime: c,
-		Layout:  l,
-		Image:   archive.OCIPrefix + path,
-		Program: []string{"/bin/sh", "-c", reportLine},
+		Runtime:  c,
+		Layout:   l,
+		Image:    image,
+		Program:  []string{"/bin/sh", "-c", reportLine},
+		Device:   device,
+		NoDevice: "/dev/none-of-them",
+		WayOut:   "/dev/null",
+		Signer:   signer,
+		Stranger: stranger,
 		Seal: func(group string) (string, error) {
 			pinNetns(t, l.NetnsPath(group))
 			var st unix.Stat_t
@@ -86,6 +98,38 @@ func contractFixture(t *testing.T, c *Client, path string) contract.Fixture {
 	}
 }
 
+// contractDevices makes a device of this host one to read, and /dev/null one that no container gets
+// by a device block: what the kernel calls them is made up.
+func contractDevices(t *testing.T, c *Client) (path string) {
+	root := t.TempDir()
+	path = anyDevice(t)
+	for path, subsystem := range map[string]string{path: "input", "/dev/null": "misc"} {
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil {
+			t.Fatal(err)
+		}
+		describeDevice(t, root, st.Rdev, subsystem)
+	}
+	c.devices = devices.At(root)
+	return path
+}
+
+// contractSigners returns one who has signed the image, and one who has not. The host has no proof.
+func contractSigners(t *testing.T, c *Client, ref string) (signer, stranger spec.Signer) {
+	image, err := c.Image(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := digest.Digest(image.Digest)
+	if err := c.proofs.Remove(id); err != nil {
+		t.Fatal(err)
+	}
+	key := signedtest.NewKey(t, "ecdsa")
+	bundle := key.Bundle(t, signedtest.Statement(signedtest.Signed, id.Encoded()))
+	return spec.Signer{Key: key.Public, File: "vendor.pub", Bundle: bundle, BundleFile: "app.sigstore.json"},
+		spec.Signer{Key: signedtest.NewKey(t, "ecdsa").Public, File: "other.pub", Bundle: bundle, BundleFile: "app.sigstore.json"}
+}
+
 // readReport reads what reportLine prints, but for the cgroup: a container sees its own as the
 // root. folder is the log folder of the container's group.
 func readReport(text, folder string) (r contract.Report, err error) {
@@ -97,6 +141,12 @@ func readReport(text, folder string) (r contract.Report, err error) {
 	}
 	r.Netns = found["netns"]
 	r.Filtered = found["NoNewPrivs"] == "1" && found["Seccomp"] == "2"
+	r.Devices = map[string]string{}
+	for _, way := range []string{"r", "w"} {
+		if _, ok := found["opens "+way]; ok {
+			r.Devices[contract.DevicePath] += way
+		}
+	}
 	bits, err := strconv.ParseUint(found["CapBnd"], 16, 64)
 	if err != nil {
 		return r, fmt.Errorf("capabilities: %w", err)

@@ -34,15 +34,8 @@ func TestRootDevices(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
 		root := t.TempDir()
-		dir := filepath.Join(root, "sys/devices/virtual/event0")
-		number := filepath.Join(root, "sys/dev/char", fmt.Sprintf("%d:%d", major, minor))
-		call := func(subsystem string) error {
-			link := filepath.Join(dir, "subsystem")
-			return errors.Join(os.RemoveAll(link), os.Symlink("../../class/"+subsystem, link))
-		}
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(filepath.Dir(number), 0o755), os.Symlink("../../devices/virtual/event0", number), call("input")); err != nil {
-			t.Fatal(err)
-		}
+		call := func(subsystem string) { describeDevice(t, root, st.Rdev, subsystem) }
+		call("input")
 		library := filepath.Join(root, "library")
 		described := fmt.Sprintf(`{"cdiVersion": "0.6.0", "kind": "vendor.com/gpu", "devices": [{"name": "0", "containerEdits": {
 			"env": ["VENDOR=1"], "deviceNodes": [{"path": "/dev/gpu0", "hostPath": %q, "permissions": "r"}],
@@ -81,7 +74,8 @@ func TestRootDevices(t *testing.T) {
 		}
 
 		// The same number is another device by now: what was judged once is judged again.
-		if err := errors.Join(call("misc"), c.Remove(t.Context(), "g", "reads")); err != nil {
+		call("misc")
+		if err := c.Remove(t.Context(), "g", "reads"); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Create(t.Context(), r.request("reads")); hint.Of(err) == "" || !strings.Contains(err.Error(), "is not for a container of a group") {
@@ -97,6 +91,18 @@ func TestRootDevices(t *testing.T) {
 			t.Errorf("without the device: %v", err)
 		}
 	})
+}
+
+// describeDevice makes up what the kernel has at the number of a device, below root.
+func describeDevice(t *testing.T, root string, number uint64, subsystem string) {
+	t.Helper()
+	name := fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number))
+	dir := filepath.Join(root, "sys/devices/virtual", name, "event0")
+	link, at := filepath.Join(dir, "subsystem"), filepath.Join(root, "sys/dev/char", name)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(filepath.Dir(at), 0o755), os.RemoveAll(link), os.RemoveAll(at),
+		os.Symlink("../../../class/"+subsystem, link), os.Symlink("../../devices/virtual/"+name+"/event0", at)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // anyDevice returns a device that the host's root opens for reading and for writing.

@@ -18,10 +18,18 @@ var fixedLayout = layout.Layout{RunDir: "/run/sallyport", LogDir: "/var/log/sall
 
 func fixture() contract.Fixture {
 	h := hosttest.New(nil)
+	h.LosePath("/dev/none")
+	h.Forbid("/dev/tun")
+	h.Disown("stranger")
 	return contract.Fixture{
-		Runtime: h.Runtime(),
-		Layout:  fixedLayout,
-		Image:   "web:1",
+		Runtime:  h.Runtime(),
+		Layout:   fixedLayout,
+		Image:    "web:1",
+		Device:   "/dev/keys",
+		NoDevice: "/dev/none",
+		WayOut:   "/dev/tun",
+		Signer:   spec.Signer{Key: "vendor"},
+		Stranger: spec.Signer{Key: "stranger"},
 		Seal: func(group string) (string, error) {
 			err := h.Network().Seal(context.Background(), group)
 			return h.Namespace(group), err
@@ -44,14 +52,18 @@ func TestRuntimeContract(t *testing.T) {
 // A broken is a runtime with some calls replaced. A nil func leaves the call as it is.
 type broken struct {
 	runner.Runtime
-	image  func(ref string) (host.Image, error)
-	create func(req host.CreateRequest) error
-	reload func(group string, c spec.Container) error
-	stop   func(group, name string) error
-	remove func(group, name string) error
+	image   func(ref string) (host.Image, error)
+	imageIn func(ctx context.Context, ref string) (host.Image, error)
+	create  func(req host.CreateRequest) error
+	reload  func(group string, c spec.Container) error
+	stop    func(group, name string) error
+	remove  func(group, name string) error
 }
 
 func (b broken) Image(ctx context.Context, ref string) (host.Image, error) {
+	if b.imageIn != nil {
+		return b.imageIn(ctx, ref)
+	}
 	if b.image != nil {
 		return b.image(ref)
 	}
@@ -168,6 +180,46 @@ func TestContractFindsBrokenRuntimes(t *testing.T) {
 		{"a way out is taken away silently", "a container that asks for a way out is refused", asks(func(_ contract.Fixture, req *host.CreateRequest) {
 			req.Container.Capabilities, req.Container.Unsafe = nil, spec.Unsafe{}
 		})},
+		{"a device is left out", "a program has its devices", asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.Devices = nil })},
+		{"a device can be written", "a program has its devices", report(func(r *contract.Report) {
+			for path := range r.Devices {
+				r.Devices[path] = "rw"
+			}
+		})},
+		{"each container has a device", "a program has its devices", asks(func(f contract.Fixture, req *host.CreateRequest) {
+			req.Container.Devices = []spec.Device{{Path: f.Device, To: contract.DevicePath}}
+		})},
+		{"a device that is missing is left out", "without a device there is no container", asks(func(f contract.Fixture, req *host.CreateRequest) {
+			for i := range req.Container.Devices {
+				req.Container.Devices[i].Optional = true
+			}
+		})},
+		{"a device that is a way out is left out", "without a device there is no container", asks(func(f contract.Fixture, req *host.CreateRequest) {
+			if req.Container.Devices[0].Path == f.WayOut {
+				req.Container.Devices = nil
+			}
+		})},
+		{"an access that is not to be had is left out", "without a device there is no container", asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.Devices[0].Access = "" })},
+		{"no proof is asked for", "a container whose image is not known to be signed is refused", asks(func(_ contract.Fixture, req *host.CreateRequest) { req.Container.SignedBy = nil })},
+		{"any proof will do", "a container whose image is not known to be signed is refused", func(f *contract.Fixture, b *broken) {
+			right, proved := b.Runtime, false
+			b.create = func(req host.CreateRequest) error {
+				if proved {
+					req.Container.SignedBy = nil
+				}
+				err := right.Create(ctx, req)
+				return err
+			}
+			b.imageIn = func(ctx context.Context, ref string) (host.Image, error) {
+				i, err := right.Image(ctx, ref)
+				proved = proved || err == nil && len(host.SignersOf(ctx)) > 0
+				return i, err
+			}
+		}},
+		{"a signature is never looked at", "a container whose image is not known to be signed is refused", func(_ *contract.Fixture, b *broken) {
+			right := b.Runtime
+			b.imageIn = func(_ context.Context, ref string) (host.Image, error) { return right.Image(ctx, ref) }
+		}},
 		{"create replaces what runs", "a container that is there keeps its place", func(_ *contract.Fixture, b *broken) {
 			right := b.Runtime
 			b.create = func(req host.CreateRequest) error {

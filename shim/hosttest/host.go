@@ -41,11 +41,14 @@ type Host struct {
 	registry          map[string]string // reference -> digest at its registry, where that is another one
 	images            map[string]string // reference -> digest. Other references have a digest made from them
 	missing           map[string]bool
-	signatures        map[string]signature // by digest
-	exitOnReload      map[string]uint32    // by container, the status of a program that ends by a reload
-	lostReloads       map[string]bool      // by container: the next one ends before the signal
-	exitAtOnce        map[string]uint32    // by container or image, the status of a program that ends at once
-	stopStatus        map[string]uint32    // by container, its status after a stop
+	unsigned          map[string]bool            // digests that no one has signed
+	strangers         map[string]bool            // keys that have signed nothing
+	proofs            map[string]map[string]bool // by digest, the keys with which it was verified
+	forbidden         map[string]bool            // devices that no container gets
+	exitOnReload      map[string]uint32          // by container, the status of a program that ends by a reload
+	lostReloads       map[string]bool            // by container: the next one ends before the signal
+	exitAtOnce        map[string]uint32          // by container or image, the status of a program that ends at once
+	stopStatus        map[string]uint32          // by container, its status after a stop
 	faults            map[string][]fault
 	wanted            map[string]*spec.Group // by group, the definition of the last observation of the network
 	containersUnknown map[string]bool        // by group, the last observation of its containers failed
@@ -95,6 +98,7 @@ type container struct {
 	output       spec.Output
 	outputOf     string
 	capabilities []string
+	devices      map[string]string // how it opens them, by path
 }
 
 // New returns a host that has nothing. A nil now is time.Now.
@@ -106,7 +110,7 @@ func New(now func() time.Time) *Host {
 		now: now, nets: map[string]*network{}, volumes: map[string]map[string]volume{}, persistent: map[string]map[string]bool{}, absent: map[string]bool{},
 		limits: map[string]spec.Resources{}, retained: map[string]map[int]map[string]string{}, held: map[string]int{},
 		containers: map[string]*container{}, inputs: map[string]*input{}, holding: map[string]bool{},
-		registry: map[string]string{}, images: map[string]string{}, missing: map[string]bool{}, signatures: map[string]signature{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
+		registry: map[string]string{}, images: map[string]string{}, missing: map[string]bool{}, unsigned: map[string]bool{}, strangers: map[string]bool{}, proofs: map[string]map[string]bool{}, forbidden: map[string]bool{}, exitAtOnce: map[string]uint32{}, exitOnReload: map[string]uint32{}, lostReloads: map[string]bool{}, stopStatus: map[string]uint32{}, faults: map[string][]fault{},
 		containersUnknown: map[string]bool{}, rulesUnknown: map[string]bool{}, wanted: map[string]*spec.Group{},
 		doors: map[string]*door{}, doorReads: map[string]int{}, fingerprints: map[string]string{}, ambassadorReady: map[string]bool{}, observations: map[string]int{},
 		answers: map[string]error{}, asked: map[string]int{},

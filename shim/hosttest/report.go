@@ -40,6 +40,7 @@ func (h *Host) Report(l layout.Layout, group, name string) (contract.Report, err
 		GroupOutput:  shown,
 		Capabilities: slices.Clone(c.capabilities),
 		Filtered:     true,
+		Devices:      maps.Clone(c.devices),
 	}, nil
 }
 

@@ -108,6 +108,10 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 		if err != nil {
 			return err
 		}
+		devices, lines, err := h.devices(c)
+		if err != nil {
+			return err
+		}
 		mounts, contents := map[string]contract.Mount{}, map[string]int{}
 		for _, m := range c.Mounts {
 			if _, ok := h.volumes[req.Group.Name][m.Volume]; !ok {
@@ -122,10 +126,10 @@ func (r *Runtime) Create(_ context.Context, req host.CreateRequest) error {
 		h.created++
 		h.containers[id] = &container{
 			group: req.Group, namespace: net.number, answers: map[string]verdict{}, mounted: mounts, contents: contents, capabilities: capabilities,
-			readOnly: c.ReadOnly, tmpfs: c.Tmpfs, output: c.Output, outputOf: c.OutputOf,
+			readOnly: c.ReadOnly, tmpfs: c.Tmpfs, output: c.Output, outputOf: c.OutputOf, devices: devices,
 			state: host.ContainerState{
 				Group: req.Group.Name, Name: c.Name, Role: c.Role, Digest: c.Digest, ImageDigest: req.Image.Digest,
-				Generation: req.Generation, Loaded: c.Loaded(), Task: host.TaskCreated, CreatedAt: h.now().Add(h.created),
+				Generation: req.Generation, Loaded: c.Loaded(), Devices: lines, Task: host.TaskCreated, CreatedAt: h.now().Add(h.created),
 			},
 		}
 		return nil

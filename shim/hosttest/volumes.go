@@ -208,7 +208,7 @@ func (h *Host) KeptVolumes(group string) []string {
 	return slices.Sorted(maps.Keys(h.persistent[group]))
 }
 
-// LosePath removes a folder of the host.
+// LosePath removes a folder or a device of the host.
 func (h *Host) LosePath(path string) { h.setPath(path, true) }
 
 // FindPath undoes LosePath.

@@ -27,12 +27,6 @@ var unpacking = make(chan struct{}, 1)
 // without reading all of it before. It takes at most half of what is free in the folder scratch, so
 // a small file that unpacks to a huge one does not fill the disk.
 func (a *Archive) unpack(ctx context.Context, scratch string) error {
-	select {
-	case unpacking <- struct{}{}:
-		defer func() { <-unpacking }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 	magic, err := firstBytes(a.tar)
 	if err != nil {
 		return Unreadable(a.Path, err)
@@ -59,6 +53,12 @@ func (a *Archive) unpack(ctx context.Context, scratch string) error {
 	}
 	if err != nil {
 		return a.unpackProblem(ctx, err)
+	}
+	select {
+	case unpacking <- struct{}{}:
+		defer func() { <-unpacking }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	f, n, err := a.spool(ctx, plain, scratch, "unpacks to more than")
 	if err != nil {

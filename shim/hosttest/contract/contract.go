@@ -21,6 +21,12 @@ type Fixture struct {
 	Image   string   // reference of an image that the host can get
 	Program []string // the command of a container that runs until it is stopped
 
+	Device   string      // a device of the host that a container can have to read
+	NoDevice string      // one that the host doesn't have
+	WayOut   string      // one that no container gets
+	Signer   spec.Signer // one who has signed the image
+	Stranger spec.Signer // one who has not
+
 	// Seal pins the group's network namespace, and returns a name that no other namespace has.
 	Seal func(group string) (netns string, err error)
 	// Mount makes a volume of the group.
@@ -44,6 +50,7 @@ type Report struct {
 	GroupOutput  map[string]Folder // the group's log folder, by the paths at which it is shown
 	Capabilities []string          // all that it can ever have, without CAP_
 	Filtered     bool              // it is under a seccomp filter, and can't get more privileges
+	Devices      map[string]string // how it could open those of the group file, by path: "r", "w", "rw"
 }
 
 // A Mount is a volume of the group in a container.
@@ -96,6 +103,9 @@ var Checks = []Check{
 	{"a sidecar reads its group's output", checkGroupOutput},
 	{"a program can't do what rules can't see", checkDenied},
 	{"a container that asks for a way out is refused", checkRefused},
+	{"a program has its devices", checkDevices},
+	{"without a device there is no container", checkNoDevice},
+	{"a container whose image is not known to be signed is refused", checkSigned},
 	{"a container that is there keeps its place", checkTwice},
 	{"a reload keeps the program, and is observed", checkReload},
 	{"stop ends a program, and a second stop is no error", checkStop},
