@@ -43,7 +43,7 @@ func (k counting) Status(group string) ([]group.Status, error) {
 		if now := k.bounds(ctx, group); len(now) > 0 {
 			groups[i].Bounds = now
 		}
-		groups[i].Notes = k.notes(&groups[i])
+		groups[i].Notes = slices.Concat(groups[i].Notes, k.notes(&groups[i]))
 		err := k.count(&groups[i])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // no rules yet, or no longer
 			return nil, err

@@ -119,7 +119,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	registries := registry.New(l.LoginsPath(), conf.now.registries())
 	conf.reach = func(next settings) { registries.Set(next.registries()) }
-	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Runtime: runtime, Log: log, BoundLayer: disks.BoundLayer, Registries: registries})
+	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Runtime: runtime, Log: log, BoundLayer: disks.BoundLayer, Registries: registries, Proofs: failpointProofs(l, environ)})
 	if err != nil {
 		return err
 	}

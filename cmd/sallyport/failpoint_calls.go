@@ -5,12 +5,26 @@ package main
 import (
 	"context"
 
+	"github.com/sallyport/sallyport/shim/disk"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/keeper"
+	"github.com/sallyport/sallyport/shim/layout"
 	"github.com/sallyport/sallyport/shim/probes"
 	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/signed"
 	"github.com/sallyport/sallyport/spec"
 )
+
+// failpointProofs returns the proofs of a layout with the failpoint that the environment asks for.
+// Each change of their files is a point, such as "rename proof" and "remove proof".
+func failpointProofs(l layout.Layout, environ []string) *signed.Proofs {
+	f, proofs := newFailpoint(environ), signed.NewProofs(l.ProofsDir())
+	proofs.Disk.Before = func(op disk.Op, _ string) error {
+		f.begin(string(op) + " proof")
+		return nil
+	}
+	return proofs
+}
 
 // watch returns config with f in it. Besides the steps, these are points: each change of the
 // store's files, and the calls "retain", "release", "probe", "discard", "retire", "remove image",

@@ -39,6 +39,7 @@ type Config struct {
 	Runtime    string               // optional: path of the OCI runtime of new containers; empty: the runc on containerd's PATH
 	Log        *slog.Logger         // optional: nil discards
 	Registries *registry.Registries // optional: how registries are reached; nil knows no logins
+	Proofs     *signed.Proofs       // optional: where proofs of signatures are kept; nil is the folder of the layout
 	// BoundLayer bounds an empty writable layer before anything is written to it. Zero bytes are no
 	// bound, for a layer that is about to be deleted. Optional: nil leaves layers unbounded.
 	BoundLayer func(ctx context.Context, bytes int64, l host.Layer) error
@@ -99,7 +100,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
 	c := &Client{
-		cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), execs: newExecIDs(), loading: make(chan struct{}, 1),
+		cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), proofs: cfg.Proofs, execs: newExecIDs(), loading: make(chan struct{}, 1),
 		turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce},
 		leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait,
 	}
@@ -109,7 +110,7 @@ func New(cfg Config) (*Client, error) {
 	if c.registries == nil {
 		c.registries = registry.New("", registry.Settings{})
 	}
-	if l := cfg.Layout; l.StateDir != "" {
+	if l := cfg.Layout; c.proofs == nil && l.StateDir != "" {
 		c.proofs = signed.NewProofs(l.ProofsDir())
 	}
 	c.listings.ask, c.retained.ask, c.noted.ask = c.list, c.listRetained, c.noteAll

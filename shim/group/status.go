@@ -90,8 +90,8 @@ type Status struct {
 	// Bounds are the bounds on disk and how full they are. Those of a group that doesn't run are
 	// left out.
 	Bounds []host.Bound `json:"bounds,omitempty"`
-	// Notes are why callers of published ports get no answer: each is one line. Set only if one
-	// group's status was asked for.
+	// Notes are why secrets keep earlier values, and why callers of published ports get no answer.
+	// Each is one line. Those of ports are set only if one group's status was asked for.
 	Notes []string `json:"notes,omitempty"`
 	// QuotaUsed is how many bytes of Quota are used up. Set only if one group's status was asked
 	// for.

@@ -347,3 +347,69 @@ func (r endsFirst) Reload(ctx context.Context, group string, c spec.Container) e
 	r.end()
 	return r.Runtime.Reload(ctx, group, c)
 }
+
+// refusesReloads is a runtime on which no reload succeeds while refuse has an error.
+type refusesReloads struct {
+	runner.Runtime
+	refuse *error
+	tries  *int
+}
+
+func (r refusesReloads) Reload(ctx context.Context, group string, c spec.Container) error {
+	*r.tries++
+	if *r.refuse != nil {
+		return *r.refuse
+	}
+	return r.Runtime.Reload(ctx, group, c)
+}
+
+// A reload that fails again and again is reported once, and tried with growing waits. Meanwhile the
+// rest of the group goes on: what ends is started again. When it succeeds at last, all is well.
+func TestReloadThatKeepsFailing(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		events := h.journaled()
+		config, refuse, tries := h.config, error(nil), 0
+		h.end()
+		h.config = func(c *keeper.Config) {
+			config(c)
+			c.Runtime = refusesReloads{c.Runtime, &refuse, &tries}
+		}
+		h.begin()
+		const update = "  update {\n    health_timeout = \"1m\"\n    auto_revert    = true\n  }\n"
+		const other = "  app \"other\" { image = \"registry.example/other:1\" }\n}\n"
+		one := strings.TrimSuffix(edited(conf, update, ""), "}\n") + other
+		two := edited(one, `"one"`, `"two"`)
+		h.mustApply("conf.hcl", one)
+		h.wait(time.Minute)
+
+		refuse = errBoom
+		h.write("conf.hcl", two)
+		h.wait(time.Minute)
+		if st := h.status("conf"); st.State != group.Running || !strings.Contains(st.Error, "reload web (app): boom") {
+			t.Errorf("%s, error %q", st.State, st.Error)
+		}
+		tries = 0
+		h.exit("conf", "other", 1)
+		h.wait(time.Hour)
+		if tries < 50 || tries > 62 { // once in a minute at last, and a little more
+			t.Errorf("it was tried %d times in an hour", tries)
+		}
+		if st := h.status("conf"); st.State != group.Running || h.host.PID("conf", "other") == 0 {
+			t.Errorf("%s, error %q: what has ended was not started again", st.State, st.Error)
+		}
+		if got := events(group.EventReloaded); len(got) != 1 || !strings.Contains(got[0], "not reloaded by SIGHUP: file /etc/web.cfg changed, tried again: reload web (app): boom") {
+			t.Errorf("events %q", got)
+		}
+
+		// An operator who applies it again doesn't wait, and hears of it.
+		tries = 0
+		if _, err := h.apply("conf.hcl", two); err == nil || tries == 0 {
+			t.Errorf("applied again: %v after %d tries", err, tries)
+		}
+		refuse = nil
+		h.wait(2 * time.Minute)
+		if st := h.status("conf"); st.State != group.Running || st.Error != "" {
+			t.Errorf("in the end it is %s, error %q", st.State, st.Error)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/spec"
@@ -118,11 +119,24 @@ func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) a
 		return actionRestart
 	case s.Task == host.TaskRunning && in.Health[c.Name].Failed:
 		return actionKill
-	case s.Task == host.TaskRunning && (s.Loaded != c.Loaded() || c.OnSecrets(in.untold(c)) == spec.SecretReloads):
+	case in.NeedsReload(c, s) && !in.Reloads[c.Name].Next.After(in.Now):
 		return actionReload
 	default:
 		return actionKeep
 	}
+}
+
+// A FailedReload is a reload that has failed and is tried again later. Until then, the rest of the
+// group goes on without it.
+type FailedReload struct {
+	Next time.Time // when it is due
+	Err  error
+}
+
+// NeedsReload reports whether the program of a container needs a reload: files of it have other
+// contents, or secrets other values.
+func (in Input) NeedsReload(c *spec.Container, s host.ContainerState) bool {
+	return s.Task == host.TaskRunning && s.Digest == c.Digest && (s.Loaded != c.Loaded() || c.OnSecrets(in.untold(c)) == spec.SecretReloads)
 }
 
 // outdated reports whether the container is to be replaced, with any task state. Without a program

@@ -37,6 +37,8 @@ type Input struct {
 	// Keep means that the end of the apps leaves the group as it is.
 	Keep bool
 
+	// Reloads has, by container, the reloads that have failed.
+	Reloads map[string]FailedReload
 	// AssumeReady means that what is started is taken to become ready, or to end well. The plan
 	// then has all starts, for a preview.
 	AssumeReady bool
@@ -79,7 +81,7 @@ func (in Input) keepsEnded() bool {
 }
 
 // Next returns when time alone calls for another plan: at the earliest start that the Records
-// delay, and when the job's time is over. Zero means never.
+// delay, when a failed reload is due, and when the job's time is over. Zero means never.
 func Next(in Input) time.Time {
 	var next time.Time
 	if in.ToRun() == nil {
@@ -87,6 +89,11 @@ func Next(in Input) time.Time {
 	}
 	if in.RunEnds.After(in.Now) {
 		next = in.RunEnds
+	}
+	for _, f := range in.Reloads {
+		if f.Next.After(in.Now) && (next.IsZero() || f.Next.Before(next)) {
+			next = f.Next
+		}
 	}
 	for i := range in.Want.Containers {
 		c := &in.Want.Containers[i]

@@ -118,6 +118,11 @@ func Problem(in Input) error {
 	for c, s := range in.down() {
 		return in.endError(c, s, 1)
 	}
+	for i := range in.Want.Containers {
+		if f, ok := in.Reloads[in.Want.Containers[i].Name]; ok {
+			return f.Err
+		}
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -104,7 +105,7 @@ func (r *Runner) observe(ctx context.Context, d desired) plan.Input {
 	if ctx.Err() == nil {
 		r.saveRecords()
 	}
-	in.Records = r.records
+	in.Records, in.Reloads = r.records, r.failedReloads(in)
 	if ctx.Err() == nil {
 		in.RunEnds = r.followRun(in, d.restart)
 	}
@@ -181,6 +182,7 @@ func (r *Runner) execute(ctx context.Context, d desired, seq int, s plan.Step, i
 		case plan.Remove, plan.Create:
 			r.restartDone(t.Name)
 		case plan.Reload:
+			delete(r.reloads, t.Name)
 			r.probes.Reloaded(t.Name)
 			r.record(reloadedEvent(r.group, t))
 		}
@@ -312,18 +314,30 @@ func (r *Runner) failed(ctx context.Context, d desired, seq int, s plan.Step, er
 	}
 	state := r.updateStatus(in, err, false)
 	r.recordState(state, err)
-	r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
 	if until := r.buildsUntil(seq); s.Builds() && host.Passing(err) && until.After(in.Now) {
 		wait = min(wait, until.Sub(in.Now))
+		r.log.Warn(err.Error(), "group", r.group, "again_in", wait)
 		r.report(seq, "%s; trying again in %s", hint.OneLine(err.Error()), wait)
 		return r.config.Now().Add(wait) // the requests go on waiting
 	}
+	level, now := slog.LevelWarn, false
+	if s.Kind == plan.Reload {
+		var news bool
+		if wait, news = r.noteFailedReload(s, err); !news {
+			level = slog.LevelDebug
+		}
+		now = true
+	}
+	r.log.Log(ctx, level, err.Error(), "group", r.group, "again_in", wait)
 	o := Result{State: state, Err: err}
 	if s.Builds() {
 		o.Failed = s.Kind
 	}
 	if s.Builds() || !r.rollout.Undecided(in.Update()) {
 		r.finish(seq, o)
+	}
+	if now { // what else there is to do does not wait for it
+		return in.Now
 	}
 	return r.config.Now().Add(wait)
 }

@@ -69,8 +69,9 @@ type Runner struct {
 	connected      *spec.Group       // the definition of the link when last made or observed. Nil: none yet
 	rollout        plan.Rollout      // of the wanted generation
 	run            run
-	secretProblems map[string]string // by secret, those that an event has
-	revertErr      error             // why a late generation could not be reverted
+	secretProblems map[string]string       // by secret, those that an event has
+	revertErr      error                   // why a late generation could not be reverted
+	reloads        map[string]failedReload // by container, those that have failed
 	repairs        repairs
 	retained       int // the generation whose images are all retained
 	retention      retention
@@ -173,8 +174,14 @@ func (r *Runner) sleep(ctx context.Context, until time.Time) {
 	case <-wakeHost:
 	case <-r.wakeDrift:
 	case <-r.wakeWanted:
-		r.failures = 0
+		r.forgetFailures()
 	}
+}
+
+// forgetFailures makes what has failed be tried at once, and not after a pause.
+func (r *Runner) forgetFailures() {
+	r.failures = 0
+	clear(r.reloads)
 }
 
 // seeWakes takes back the wakes for what is about to be read. Else a step that fails would be tried
@@ -185,7 +192,7 @@ func (r *Runner) seeWakes() {
 		case <-wake:
 			r.woken = true
 			if wake == r.wakeWanted {
-				r.failures = 0
+				r.forgetFailures()
 			}
 		default:
 		}

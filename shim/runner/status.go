@@ -3,6 +3,8 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -52,6 +54,11 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 			st.Bounds = r.desired.bounds
 		}
 		st.TrialEnds = r.rollout.Deadline(w.Group.Update)
+	}
+	if in.ToRun() != nil && in.Observed.SecretsErr == nil {
+		for _, name := range slices.Sorted(maps.Keys(in.Observed.Secrets.Problems)) {
+			st.Notes = append(st.Notes, in.Observed.Secrets.Problems[name])
+		}
 	}
 	switch {
 	case err != nil:

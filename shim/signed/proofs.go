@@ -2,6 +2,7 @@ package signed
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,8 @@ const maxProofs = 32
 // Proofs are the proofs on disk, a file for each digest. A nil Proofs keeps none. It is safe for
 // concurrent use.
 type Proofs struct {
+	Disk disk.Disk // optional: writes them
+
 	folder string
 	mu     sync.Mutex
 }
@@ -63,7 +66,7 @@ func (s *Proofs) Add(id digest.Digest, p Proof) error {
 	defer s.mu.Unlock()
 	all, err := s.Of(id)
 	if errors.Is(err, disk.ErrDamaged) {
-		if _, err := (disk.Disk{}).SetAside(s.path(id)); err != nil {
+		if _, err := s.Disk.SetAside(s.path(id)); err != nil {
 			return err
 		}
 		all, err = nil, nil
@@ -77,10 +80,14 @@ func (s *Proofs) Add(id digest.Digest, p Proof) error {
 	if err := os.MkdirAll(s.folder, 0o700); err != nil {
 		return err
 	}
-	if err := disk.WriteJSON(s.path(id), all); err != nil {
+	text, err := json.Marshal(all)
+	if err != nil {
 		return err
 	}
-	return disk.Disk{}.SyncFolder(s.folder)
+	if err := s.Disk.WriteFile(s.path(id), text); err != nil {
+		return err
+	}
+	return s.Disk.SyncFolder(s.folder)
 }
 
 func same(a, b Proof) bool {
@@ -94,7 +101,7 @@ func (s *Proofs) Remove(id digest.Digest) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return disk.Disk{}.Remove(s.path(id))
+	return s.Disk.Remove(s.path(id))
 }
 
 // All returns the digests that have proofs.

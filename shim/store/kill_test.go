@@ -45,11 +45,14 @@ func killedAt(l layout.Layout, n int, do func(s *store.Store)) (at string) {
 // write, and in the state folder those of an earlier version.
 func writeUnfinished(t *testing.T, l layout.Layout) {
 	t.Helper()
+	if err := os.MkdirAll(l.ProofsDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{
 		"state/wanted/.job.json1", "state/history/.job.json1", "state/generations/.job.2.json1", "state/applied/.job.hcl.json1",
 		"state/ended/.job.json1", "state/lives/.job.json1", "state/.install.json1",
 		"state/wanted/.sallyport-1", "state/history/.sallyport-1", "state/generations/.sallyport-1", "state/applied/.sallyport-1",
-		"state/ended/.sallyport-1", "state/lives/.sallyport-1", "state/.sallyport-1", "groups.d/.sallyport-1",
+		"state/ended/.sallyport-1", "state/lives/.sallyport-1", "state/.sallyport-1", "state/proofs/.sallyport-1", "groups.d/.sallyport-1",
 	} {
 		path = filepath.Join(filepath.Dir(l.StateDir), path)
 		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil && !os.IsNotExist(err) {

@@ -286,6 +286,7 @@ func (s *Store) dropUnfinished() (err error) {
 		filepath.Join(filepath.Dir(s.restartsPath("x")), temporary), filepath.Join(filepath.Dir(s.stoppedPath("x")), temporary),
 		filepath.Join(filepath.Dir(s.runPath("x")), temporary), filepath.Join(filepath.Dir(s.schedulePath("x")), temporary),
 		filepath.Join(s.layout.StateDir, ".install.json*"), filepath.Join(s.layout.StateDir, temporary),
+		filepath.Join(s.layout.ProofsDir(), temporary),
 	} {
 		err = errors.Join(err, s.dropMatching(pattern, func(string) bool { return false }))
 	}

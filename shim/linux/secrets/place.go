@@ -123,7 +123,11 @@ func writeJSON(dir, path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return write(dir, path, text, owner{mode: 0o600})
+	err = write(dir, path, text, owner{mode: 0o600})
+	if errors.Is(err, unix.ENOSPC) {
+		return inPlace(path, text, err)
+	}
+	return err
 }
 
 // A Given has what a container is given of the secrets of its group.

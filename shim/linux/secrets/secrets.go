@@ -58,6 +58,9 @@ type held struct {
 	Mark    string      `json:"mark,omitempty"`
 	// Problem is why the source could not be read the last time. Empty means that it could.
 	Problem string `json:"problem,omitempty"`
+	// Room is how many bytes have to be free before the source is read again: there was no room for
+	// another value. Zero means that there was.
+	Room int64 `json:"room,omitempty"`
 }
 
 // A told has the versions of a secret that a container was given.
@@ -120,6 +123,14 @@ func (s *Secrets) Observe(ctx context.Context, group string, want *spec.Group) (
 		if w != nil && !w.Same(h.Source) {
 			continue
 		}
+		if h.Room > 0 {
+			switch free, err := hasRoom(dir, h.Room); {
+			case err != nil:
+				return o, err
+			case free:
+				continue
+			}
+		}
 		if h.Problem != "" {
 			o.Problems[name] = h.Problem
 		}
@@ -136,7 +147,8 @@ func (s *Secrets) Observe(ctx context.Context, group string, want *spec.Group) (
 	return o, nil
 }
 
-// Hold implements [runner.Secrets]. A value that can't be had again stays as it is.
+// Hold implements [runner.Secrets]. A value that can't be had again stays as it is, and so does one
+// if there is no room for another. Programs can keep earlier values open, which takes their room.
 func (s *Secrets) Hold(ctx context.Context, want *spec.Group, names []string) (read host.SecretsRead, err error) {
 	dir := s.layout.SecretsPath(want.Name)
 	if err := s.mount(dir); err != nil {
@@ -172,6 +184,17 @@ func (s *Secrets) Hold(ctx context.Context, want *spec.Group, names []string) (r
 			}
 		default:
 			before := all[w.Name]
+			if need := roomFor(want, w.Name, len(value)); ok && !isHeld(dir, w.Name, before.Version, value) {
+				free, err := hasRoom(dir, need)
+				if err != nil {
+					return read, err
+				}
+				if !free {
+					h.Problem, h.Mark, h.Room = problem(w, errNoRoom), mark, need
+					next[w.Name] = h
+					continue
+				}
+			}
 			version, err := keep(dir, w.Name, before.Version, value)
 			if err != nil {
 				return read, full(err)
@@ -234,27 +257,22 @@ func problem(w spec.Secret, err error) string {
 	return fmt.Sprintf("secret %s keeps its value: %s", w.Name, hint.OneLine(err.Error()))
 }
 
-// full returns an error with what to do if the file system is full.
-func full(err error) error {
-	if errors.Is(err, unix.ENOSPC) {
-		return &hint.Error{
-			Err:  fmt.Errorf("the secrets of a group and their copies in its containers have at most %s together: %w", spec.FormatSize(mountSize), unix.ENOSPC),
-			Hint: "make them smaller, or give them to fewer containers",
-		}
-	}
-	return err
-}
-
 // keep writes a value, and returns its version: the one before if it is the same value.
 func keep(dir, name string, before int64, value []byte) (version int64, err error) {
-	if before != 0 {
-		now, err := os.ReadFile(valuePath(dir, name, before))
-		if err == nil && bytes.Equal(now, value) {
-			return before, nil
-		}
+	if isHeld(dir, name, before, value) {
+		return before, nil
 	}
 	version = max(before+1, time.Now().UnixNano())
 	return version, write(dir, valuePath(dir, name, version), value, owner{mode: 0o600})
+}
+
+// isHeld reports whether a version is this value. Version 0 is none.
+func isHeld(dir, name string, version int64, value []byte) bool {
+	if version == 0 {
+		return false
+	}
+	now, err := os.ReadFile(valuePath(dir, name, version))
+	return err == nil && bytes.Equal(now, value)
 }
 
 func valuePath(dir, name string, version int64) string {

@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -81,6 +82,16 @@ func TestRootSecrets(t *testing.T) {
 			t.Errorf("%s: %s, want %s", what, got, text)
 		}
 	}
+	awaitUnheld := func() { // until a change of the file is old enough to be read
+		t.Helper()
+		for range 1200 {
+			if strings.HasPrefix(observed(want), "held [token]") {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Fatal("the change is not seen")
+	}
 	has := func(container, name, text string, own owner) {
 		t.Helper()
 		at := filepath.Join(GivenPath(l, "shop", container), name)
@@ -113,12 +124,7 @@ func TestRootSecrets(t *testing.T) {
 		t.Errorf("read again: %v", got)
 	}
 	set("two")
-	for range 100 { // until the change is old enough to be read
-		if strings.HasPrefix(observed(want), "held [token]") {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	awaitUnheld()
 	expect("the file has changed", "held [token], untold map[], cut [], problems 0")
 	// A reader of what a container has finds a whole value at each moment.
 	shown, err := os.Open(filepath.Join(GivenPath(l, "shop", "web"), "pass"))
@@ -187,6 +193,52 @@ func TestRootSecrets(t *testing.T) {
 	hold("pass")
 	has("kept", "pass", "four", owner{1, 2, 0o400})
 	expect("placed", "held [pass token], untold map[filed:[pass] web:[pass]], cut [], problems 0")
+
+	// Programs keep earlier values open until there is no room for another one. The value stays,
+	// and what a program was told is noted all the same. With room, the other value comes.
+	ballast := filepath.Join(dir, "given", "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{1 << 20, 1} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+	}
+	if err := errors.Join(f.Close(), err); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	set("five")
+	awaitUnheld()
+	if got := hold("pass"); len(got) != 0 {
+		t.Errorf("without room: %v", got)
+	}
+	has("kept", "pass", "four", owner{1, 2, 0o400})
+	expect("no room", "held [pass token], untold map[filed:[pass] web:[pass]], cut [], problems 1")
+	if o, err := s.Observe(ctx, "shop", want); err != nil || !strings.Contains(o.Problems["pass"], "secret pass keeps its value: there is no room for another one") {
+		t.Errorf("the problem is %q (%v)", o.Problems["pass"], err)
+	}
+	if g, err = Look(l, "shop", want.Container("filed")); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Told([]string{"pass"}); err != nil {
+		t.Errorf("told without room: %v", err)
+	}
+	expect("told without room", "held [pass token], untold map[web:[pass]], cut [], problems 1")
+	more := spec.Container{Name: "more", Secrets: []spec.SecretUse{{Name: "pass"}}}
+	if g, err = Look(l, "shop", &more); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Place(more.Secrets, nil); err == nil || !strings.Contains(err.Error(), "at most 64MiB together") || !strings.Contains(hint.Of(err), "keep earlier values open") {
+		t.Errorf("another container without room: %v", err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	expect("room again", "held [token], untold map[web:[pass]], cut [], problems 0")
+	hold("pass")
+	has("kept", "pass", "five", owner{1, 2, 0o400})
 
 	// One fewer, and none.
 	if err := Forget(l, "shop", "kept"); err != nil {

@@ -134,11 +134,14 @@ func (s sources) readCredential(ctx context.Context, name string) ([]byte, error
 	}
 	for _, dir := range s.encrypted {
 		path := filepath.Join(dir, name)
-		if _, err := hostfile.Stat(ctx, path); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
+		info, err := hostfile.Stat(ctx, path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
 			return nil, cause(path, err)
+		case !info.Mode().IsRegular(): // the program would wait at a named pipe
+			return nil, cause(path, errors.New("it is no plain file"))
 		}
 		value, err := run(ctx, []string{s.decrypt, "decrypt", "--name=" + name, path, "-"}, decryptTime)
 		if err != nil {

@@ -51,6 +51,11 @@ func TestSources(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, path := range []string{filepath.Join(plain, "pipe"), filepath.Join(encrypted, "sealedpipe")} {
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s := sources{
 		credentials: []string{filepath.Join(stores, "none"), plain}, encrypted: []string{encrypted},
 		decrypt: script(t, `[ "$1 $2 $4" = "decrypt --name=sealed -" ] && [ "$(cat "$3")" = cipher ] && printf `+value),
@@ -72,6 +77,8 @@ func TestSources(t *testing.T) {
 		{"a large file", spec.Secret{File: large}, "", "it has more than 1 MiB", false},
 		{"a credential", spec.Secret{Credential: "db"}, value, "", false},
 		{"an encrypted credential", spec.Secret{Credential: "sealed"}, value, "", false},
+		{"a pipe as a credential", spec.Secret{Credential: "pipe"}, "", "can't be read", false},
+		{"a pipe as an encrypted credential", spec.Secret{Credential: "sealedpipe"}, "", "it is no plain file", false},
 		{"no credential", spec.Secret{Credential: "other"}, "", "there is no systemd credential other", false},
 		{"a command", spec.Secret{Command: []string{script(t, `[ "$1" = x ] && [ $# = 1 ] && printf `+value+`-$SALLYPORT_GROUP-$SALLYPORT_SECRET; cat`), "x"}}, value + "-shop-s", "", false},
 		{"a command that fails", spec.Secret{Command: []string{script(t, "echo "+value+" >&2; echo "+value+"; exit 3")}}, "", "ended with status 3", false},
