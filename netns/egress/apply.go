@@ -72,6 +72,10 @@ func Remove(ns *os.File) error {
 	return ruleset.Delete(conn, TableName)
 }
 
+// Forget frees what this process remembers of a namespace's rules. It is for a namespace that is
+// about to be removed.
+func Forget(ns *os.File) error { return ruleset.Forget(int(ns.Fd())) }
+
 // Counters are the counts of the rules of one namespace since its table was made. Loopback is not
 // counted. A change of policy keeps the counts.
 type Counters struct {

@@ -48,7 +48,7 @@ func (g Glimpse) InForce(ns *os.File, p Policy) (bool, error) {
 	if err := p.validate(); err != nil {
 		return false, err
 	}
-	if g.Unchanged() && g.Generation.Matches(createTable(p)) {
+	if g.Unchanged() && g.Generation.MatchesFrom(TableName, sourceOf(p)) {
 		return g.reflects || !p.intercepts(), nil
 	}
 	return InForce(ns, p)

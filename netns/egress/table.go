@@ -84,8 +84,20 @@ func createTable(p Policy) ruleset.Table {
 	if p.intercepts() {
 		t.Chains = append(t.Chains, interceptChains(p)...)
 	}
+	t.From = sourceOf(p)
 	return t
 }
+
+// A source is a policy without what only matters when its table is made.
+type source Policy
+
+func sourceOf(p Policy) source {
+	p.Opened = nil
+	return source(p)
+}
+
+// Table implements [ruleset.Source].
+func (s source) Table() ruleset.Table { return createTable(Policy(s)) }
 
 // sealed returns the table of a policy that lets nothing through. It is shared, and not to be
 // changed.

@@ -53,7 +53,7 @@ func Matches(conn *Conn, t Table) (bool, error) {
 func Holds(conn *Conn, t Table) (bool, error) {
 	return Read(conn, func(at Generation) (bool, error) {
 		if known, ok := recall(at, t.Name); ok {
-			return holdsChains(known.chains(), t), nil
+			return known.outlines(t), nil
 		}
 		if there, dormant, err := lookFor(conn, t.Name); err != nil || !there || dormant {
 			return false, err
@@ -87,7 +87,7 @@ func lookFor(conn *Conn, name string) (there, dormant bool, err error) {
 func HasSet(conn *Conn, table, set string) (bool, error) {
 	return Read(conn, func(at Generation) (bool, error) {
 		if known, ok := recall(at, table); ok {
-			return slices.ContainsFunc(known.Sets, func(s Set) bool { return s.Name == set }), nil
+			return slices.ContainsFunc(known.whole().Sets, func(s Set) bool { return s.Name == set }), nil
 		}
 		if ok, err := Exists(conn, table); err != nil || !ok {
 			return false, err

@@ -74,7 +74,21 @@ func (g Generation) Matches(t Table) bool {
 	if !ok {
 		return false
 	}
-	f, _ := findKnown(known, t)
+	f, _ := known.compare(t)
+	return f.likeness == same
+}
+
+// MatchesFrom is [Generation.Matches] for the table of that name that a source makes. It makes the
+// table only if it is not known to be that one.
+func (g Generation) MatchesFrom(name string, from Source) bool {
+	known, ok := recall(g, name)
+	if !ok {
+		return false
+	}
+	if known.madeFrom(from) {
+		return true
+	}
+	f, _ := known.compare(from.Table())
 	return f.likeness == same
 }
 
@@ -82,5 +96,5 @@ func (g Generation) Matches(t Table) bool {
 // not known, or if it lacks a chain: then only a [Conn] knows.
 func (g Generation) Holds(t Table) bool {
 	known, ok := recall(g, t.Name)
-	return ok && holdsChains(known.chains(), t)
+	return ok && known.outlines(t)
 }

@@ -4,9 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
+	"time"
+	"unique"
 
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -59,67 +63,191 @@ func parseGeneration(body []byte) (number uint32, ok bool) {
 	return 0, false
 }
 
-// memory holds tables as they were last read or written. Reading one back takes two dozen requests,
-// reading the generation one.
-var memory = struct {
+// memory holds tables as they were last read or written, by the kernel's cookie for their
+// namespace. Reading one back takes two dozen requests, reading the generation one.
+//
+// No event reports that a namespace is gone. Who removes one calls [Forget], and the namespaces
+// whose tables were not asked for in a long time are forgotten as well.
+var memory = tables{spaces: map[uint64]*space{}}
+
+type tables struct {
 	sync.Mutex
-	tables map[place]seen
-}{tables: map[place]seen{}}
-
-type place struct {
-	namespace uint64
-	table     string
+	spaces  map[uint64]*space
+	sweepAt int // so many spaces make sweep look for those that are gone
 }
 
-type seen struct {
-	at    Generation
-	table Table
+// A space has what is known of the tables of one namespace.
+type space struct {
+	known []known
+	asked time.Time // when one of them was last asked for
 }
 
-// mostSeen bounds the memory, which is cleared when it is full: there is no event for a namespace
-// that is gone.
-const mostSeen = 1024
+// A known is a table as it was at a generation.
+type known struct {
+	name    string
+	at      uint32 // the number of the generation
+	outline string // see [Table.outline]
+	from    Source // what made it; nil if that is not known
+	table   *Table // nil if from is not
+}
 
-func remember(at Generation, t Table) {
-	memory.Lock()
-	defer memory.Unlock()
-	if len(memory.tables) >= mostSeen {
-		clear(memory.tables)
+// whole returns the table.
+func (k known) whole() Table {
+	if k.from != nil {
+		return k.from.Table()
 	}
-	memory.tables[place{at.namespace, t.Name}] = seen{at, t}
+	return *k.table
+}
+
+// madeFrom reports whether the table is known to be the one that a source makes.
+func (k known) madeFrom(s Source) bool {
+	return k.from != nil && s != nil && reflect.DeepEqual(k.from, s)
+}
+
+const (
+	// unasked is after how long the tables of a namespace are forgotten. Those of a group are asked
+	// for every few minutes.
+	unasked = 2 * time.Hour
+	// fewSpaces are kept however long nothing asked for them.
+	fewSpaces = 64
+)
+
+func remember(at Generation, t Table) { memory.remember(at, t, time.Now()) }
+
+func (m *tables) remember(at Generation, t Table, now time.Time) {
+	k := known{name: t.Name, at: at.number, outline: unique.Make(t.outline()).Value(), from: t.From}
+	if k.from == nil {
+		k.table = &t
+	}
+	m.Lock()
+	defer m.Unlock()
+	s := m.spaces[at.namespace]
+	if s == nil {
+		m.sweep(now)
+		s = &space{}
+		m.spaces[at.namespace] = s
+	}
+	s.asked = now
+	if i := s.find(t.Name); i >= 0 {
+		s.known[i] = k
+		return
+	}
+	s.known = append(s.known, k)
+}
+
+// sweep forgets what was not asked for in a long time, each time that the spaces have doubled.
+func (m *tables) sweep(now time.Time) {
+	if len(m.spaces) < max(m.sweepAt, fewSpaces) {
+		return
+	}
+	maps.DeleteFunc(m.spaces, func(_ uint64, s *space) bool { return now.Sub(s.asked) >= unasked })
+	m.sweepAt = 2 * len(m.spaces)
+}
+
+// find returns the place of a table. It is -1 if the table is not known.
+func (s *space) find(name string) int {
+	return slices.IndexFunc(s.known, func(k known) bool { return k.name == name })
 }
 
 // carry moves what is known to the generation after a batch of ours. The batch's own table has
 // changed: a caller that changed more than the elements of its open sets remembers it again, or
 // forgets it.
-func carry(before, after Generation) {
-	memory.Lock()
-	defer memory.Unlock()
-	for p, s := range memory.tables {
-		if s.at == before {
-			s.at = after
-			memory.tables[p] = s
+func carry(before, after Generation) { memory.carry(before, after) }
+
+func (m *tables) carry(before, after Generation) {
+	m.Lock()
+	defer m.Unlock()
+	s := m.spaces[before.namespace]
+	if s == nil {
+		return
+	}
+	for i := range s.known {
+		if s.known[i].at == before.number {
+			s.known[i].at = after.number
 		}
 	}
 }
 
-func forget(namespace uint64, table string) {
-	memory.Lock()
-	defer memory.Unlock()
-	delete(memory.tables, place{namespace, table})
+func forget(namespace uint64, table string) { memory.forget(namespace, table) }
+
+func (m *tables) forget(namespace uint64, table string) {
+	m.Lock()
+	defer m.Unlock()
+	s := m.spaces[namespace]
+	if s == nil {
+		return
+	}
+	if i := s.find(table); i >= 0 {
+		s.known = slices.Delete(s.known, i, i+1)
+	}
+	if len(s.known) == 0 {
+		delete(m.spaces, namespace)
+	}
 }
 
-func recall(at Generation, name string) (Table, bool) {
+// Forget frees what is known of the tables of a namespace. It is for one that is about to be
+// removed. If the namespace is used again, its tables are read again.
+func Forget(ns int) error {
+	conn, err := Open(ns)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
 	memory.Lock()
 	defer memory.Unlock()
-	s, ok := memory.tables[place{at.namespace, name}]
-	return s.table, ok && s.at == at
+	delete(memory.spaces, conn.namespace)
+	return nil
+}
+
+func recall(at Generation, name string) (known, bool) { return memory.recall(at, name, time.Now()) }
+
+func (m *tables) recall(at Generation, name string, now time.Time) (known, bool) {
+	m.Lock()
+	defer m.Unlock()
+	s := m.spaces[at.namespace]
+	if s == nil {
+		return known{}, false
+	}
+	s.asked = now
+	i := s.find(name)
+	if i < 0 || s.known[i].at != at.number {
+		return known{}, false
+	}
+	return s.known[i], true
+}
+
+// outline returns a line for each chain, with its name and base. Tables whose chains are hooked
+// alike have the same lines.
+func (t Table) outline() string {
+	lines := []byte{'\n'}
+	for _, c := range t.Chains {
+		lines = c.appendLine(lines)
+	}
+	return string(lines)
+}
+
+func (c Chain) appendLine(lines []byte) []byte {
+	lines = append(lines, c.Name...)
+	if b := c.Base; b != nil {
+		lines = fmt.Appendf(lines, " %s hook %d priority %d policy %d", b.Type, *b.Hook, *b.Priority, b.Policy)
+	}
+	return append(lines, '\n')
+}
+
+// outlines reports whether the known table has all chains of another, with their bases.
+func (k known) outlines(t Table) bool {
+	for _, c := range t.Chains {
+		if !strings.Contains(k.outline, string(c.appendLine([]byte{'\n'}))) {
+			return false
+		}
+	}
+	return true
 }
 
 // compareKnown compares with the table that the kernel is known to hold. It reads only chains that
 // differ, for their handles.
-func compareKnown(conn *Conn, known, t Table) (finding, error) {
-	f, differ := findKnown(known, t)
+func compareKnown(conn *Conn, k known, t Table) (finding, error) {
+	f, differ := k.compare(t)
 	for _, chain := range differ {
 		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: chain})
 		if err != nil {
@@ -130,7 +258,25 @@ func compareKnown(conn *Conn, known, t Table) (finding, error) {
 	return f, nil
 }
 
-// findKnown is [compareKnown] without the rules of chains that differ. It returns their names.
+// compare is [compareKnown] without the rules of chains that differ. It returns their names. Of a
+// table that is the same it finds nothing else.
+func (k known) compare(t Table) (f finding, differ []string) {
+	if k.madeFrom(t.From) || k.table != nil && sharesMemory(*k.table, t) {
+		return finding{likeness: same}, nil
+	}
+	return findKnown(k.whole(), t)
+}
+
+// sharesMemory reports whether two tables are one value.
+func sharesMemory(a, b Table) bool {
+	return a.Name == b.Name && sharesSlice(a.Counters, b.Counters) && sharesSlice(a.Quotas, b.Quotas) && sharesSlice(a.Sets, b.Sets) && sharesSlice(a.Chains, b.Chains)
+}
+
+func sharesSlice[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// findKnown compares a table with another one.
 func findKnown(known, t Table) (f finding, differ []string) {
 	f = newFinding()
 	elements := map[string][]nftables.SetElement{}

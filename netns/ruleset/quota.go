@@ -72,7 +72,7 @@ type Expense struct {
 func Spent(conn *Conn, table, prefix string) (map[string]Expense, error) {
 	spent, err := Read(conn, func(at Generation) (map[string]Expense, error) {
 		named := func(q Quota) bool { return strings.HasPrefix(q.Name, prefix) }
-		if known, ok := recall(at, table); ok && !slices.ContainsFunc(known.Quotas, named) {
+		if known, ok := recall(at, table); ok && !slices.ContainsFunc(known.whole().Quotas, named) {
 			return nil, nil
 		}
 		all, err := readSpent(conn, table)

@@ -21,7 +21,14 @@ type Table struct {
 	Quotas   []Quota
 	Sets     []Set
 	Chains   []Chain // in any order
+	// From made the table. Optional: nil means that this is not known. The table is remembered by
+	// it, which takes far less memory than the table.
+	From Source
 }
+
+// A Source makes a table. Those that are deeply equal make the same table, but for the elements
+// that its open sets begin with. A source and what it has are not changed.
+type Source interface{ Table() Table }
 
 // A Quota is a named bound on bytes. [Over] checks it.
 //

@@ -328,6 +328,12 @@ func (n *Network) Remove(ctx context.Context, group string) error {
 	n.mu.Unlock()
 	n.signals.forget(group)
 	defer n.changed(group)
+	if ns, err := n.open(group); err == nil {
+		if err := egress.Forget(ns); err != nil {
+			n.log.Warn("rules stay remembered that are removed", "group", group, "error", err)
+		}
+		ns.Close()
+	}
 	return errors.Join(
 		n.disconnect(group),
 		netns.Remove(n.layout.NetnsPath(group)),
