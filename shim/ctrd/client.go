@@ -81,6 +81,8 @@ type Client struct {
 	answers answered
 	copied  copiedOutputs
 	pipes   shimPipes
+	shims   shimPIDs
+	members membership
 
 	leftoverAfter, shimAnswers, execStarts, taskListSlow, tryWait time.Duration
 }

@@ -165,6 +165,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 // addRecord gives containerd the record of the container. It replaces a container of the same id
 // whose program doesn't run.
 func (c *Client) addRecord(ctx context.Context, req host.CreateRequest, record containers.Container) error {
+	defer c.members.making(record.ID, time.Now)()
 	store := c.client.ContainerService()
 	_, err := store.Create(ctx, record)
 	if !errdefs.IsAlreadyExists(err) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -104,7 +105,7 @@ func (c *Client) limitsOf(shimGroup string) map[string]uint64 {
 	}
 	pids := []int{pid}
 	if c.shimListens(shimGroup) && !mayRaise(filepath.Join("/proc", strconv.Itoa(pid), "status")) {
-		if shim, _ := c.shimProcess(shimGroup); shim != 0 {
+		if shim := c.shimPID(shimGroup); shim != 0 {
 			pids = append(pids, shim)
 		}
 	}
@@ -122,16 +123,17 @@ type hostMounts struct {
 // they use v1 alone.
 const unifiedMount = "/sys/fs/cgroup"
 
-// findMounts finds the directories on this host. An error means that the host has none of the
+// findMounts finds the directories on this host, once: they are mounted as long as anything runs,
+// and each container adds lines to the list of mounts. An error means that the host has none of the
 // abilities.
-func findMounts() hostMounts {
+var findMounts = sync.OnceValue(func() hostMounts {
 	h, _ := cgroup.FindHierarchies()
 	m := hostMounts{root: "/", memory: h.Controllers["memory"]}
 	if slices.Contains(h.V2Mounts, unifiedMount) {
 		m.unified = unifiedMount
 	}
 	return m
-}
+})
 
 // swapLimit reports whether the memory controller counts swap. Without that ability v1 lacks the
 // files; v2 has it wherever the kernel can swap.

@@ -73,15 +73,17 @@ func (c *Client) list(ctx context.Context, groups []string) (*listing, error) {
 	defer cancel()
 	all := slices.Contains(groups, "")
 	many := all || len(groups) > mostFilters && int64(len(groups))*fewOf > c.groups.Load()
-	records, err := c.client.ContainerService().List(ctx, groupFilters(groups, many)...)
+	ask := c.recordsOf
+	if many {
+		ask = func(ctx context.Context, _ []string) (map[string][]containers.Container, error) {
+			return c.listRecords(ctx, groupFilters(nil, true))
+		}
+	}
+	byGroup, err := ask(ctx, groups)
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{byGroup: map[string][]containers.Container{}}
-	for _, r := range records {
-		group := r.Labels[labelGroup]
-		l.byGroup[group] = append(l.byGroup[group], r)
-	}
+	l := &listing{byGroup: byGroup}
 	if many {
 		c.groups.Store(int64(len(l.byGroup)))
 	}

@@ -126,6 +126,18 @@ func (s countedContainers) ListStream(req *containersapi.ListContainersRequest, 
 	return nil
 }
 
+// Get serves one container.
+func (s countedContainers) Get(_ context.Context, req *containersapi.GetContainerRequest) (*containersapi.GetContainerResponse, error) {
+	for n := range s.groups {
+		if name := groupName(n); req.ID == name+".app" {
+			return &containersapi.GetContainerResponse{Container: &containersapi.Container{
+				ID: req.ID, Labels: map[string]string{labelGroup: name, labelName: "app"},
+			}}, nil
+		}
+	}
+	return nil, status.Error(codes.NotFound, "no such container")
+}
+
 func running(id string) *task.Process {
 	return &task.Process{ID: id, Status: task.Status_RUNNING, Pid: 7}
 }

@@ -69,7 +69,11 @@ func (c *Client) shimAnswersCall(ctx context.Context, shimGroup string) (answers
 	ctx, cancel := c.ctx(ctx, c.shimAnswers)
 	defer cancel()
 	// Every shim has this method, even for a task that it doesn't know.
-	err = c.callShim(ctx, shimGroup, "Connect", &shimtask.ConnectRequest{ID: shimGroup}, &shimtask.ConnectResponse{})
+	var is shimtask.ConnectResponse
+	err = c.callShim(ctx, shimGroup, "Connect", &shimtask.ConnectRequest{ID: shimGroup}, &is)
+	if pid := int(is.ShimPid); err == nil && c.servedBy(pid) != "" { // as numbered in our namespace
+		c.shims.note(shimGroup, pid)
+	}
 	return ctx.Err() == nil, err
 }
 

@@ -3,6 +3,7 @@ package ctrd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	eventtypes "github.com/containerd/containerd/api/events"
@@ -20,6 +21,9 @@ const (
 // watched are the events after which a group may differ from its definition. What we do ourselves
 // we know without them.
 var watched = []string{"/tasks/exit", "/tasks/oom", "/tasks/delete", "/containers/delete"}
+
+// watchedMembers are the events after which another group may have a container; see [membership].
+var watchedMembers = []string{"/containers/create", "/containers/update"}
 
 // Watch implements [keeper.Watcher]. It returns nil when ctx ends.
 func (c *Client) Watch(ctx context.Context, changed func(group string)) error {
@@ -46,13 +50,15 @@ func (c *Client) watchOnce(ctx context.Context, changed func(group string)) erro
 	ctx, cancel := c.ctx(ctx, 0)
 	defer cancel()
 	var filters []string
-	for _, topic := range watched {
+	for _, topic := range slices.Concat(watched, watchedMembers) {
 		filters = append(filters, fmt.Sprintf("namespace==%q,topic==%q", c.cfg.Layout.Namespace, topic))
 	}
 	stream, errs := c.client.EventService().Subscribe(ctx, filters...)
 	c.events.set(time.Now())
 	defer c.events.set(time.Time{})
 	c.running.forget("")
+	c.members.forget()
+	defer c.members.forget()
 	changed("") // events of the time before are lost
 	for {
 		select {
@@ -73,8 +79,10 @@ func (c *Client) changedGroup(e *events.Envelope) (group string, ok bool) {
 	decoded, err := typeurl.UnmarshalAny(e.Event)
 	if err != nil {
 		c.log.Warn("event not understood", "topic", e.Topic, "error", err)
+		c.members.forget()
 		return "", true // the group is unknown: look at all
 	}
+	c.members.see(decoded)
 	switch e := decoded.(type) {
 	case *eventtypes.TaskExit:
 		return groupOf(e.ContainerID), e.ID == e.ContainerID
