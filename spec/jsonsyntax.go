@@ -58,6 +58,9 @@ func jsonBody(name string, src []byte) (*hclsyntax.Body, hcl.Diagnostics) {
 	return c.body(fileKind, root), c.diags
 }
 
+// schemaKey is the key at the top of a file by which editors find a JSON Schema for it.
+const schemaKey = "$schema"
+
 // A jsonConverter makes blocks and attributes of the objects in a file.
 type jsonConverter struct{ *report }
 
@@ -90,6 +93,8 @@ func (c jsonConverter) body(parent string, object hcl.Expression) *hclsyntax.Bod
 	for _, m := range members {
 		switch first := body.Attributes[m.name]; {
 		case m.name == "//": // a comment
+		case m.name == schemaKey:
+			c.schema(parent, m)
 		case slices.Contains(k.blocks, m.name):
 			body.Blocks = append(body.Blocks, c.blocks(m)...)
 		case first != nil:
@@ -103,6 +108,17 @@ func (c jsonConverter) body(parent string, object hcl.Expression) *hclsyntax.Bod
 		}
 	}
 	return body
+}
+
+// schema checks where a file names its JSON Schema. That is for editors, and means nothing here.
+func (c jsonConverter) schema(parent string, m member) {
+	v, diags := m.value.Value(nil)
+	switch {
+	case parent != fileKind:
+		c.errorf(m.at, "Misplaced "+schemaKey, "Editors look for %q at the top of the file alone. Move it there, or remove it.", schemaKey)
+	case diags.HasErrors() || v.IsNull() || v.Type() != cty.String:
+		c.errorf(m.value.Range(), "Wrong type", "%q is a text, the path or the address of a JSON Schema. Write: %q: \"./group.schema.json\"", schemaKey, schemaKey)
+	}
 }
 
 // blocks returns the blocks of one type: { "LABEL": { ... } } with a label, { ... } without. A list

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"math/big"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -19,7 +18,7 @@ const (
 )
 
 // The scheduler's smallest share of its 100 ms period is 1 ms.
-var minCPU, maxCPU = big.NewFloat(0.01), big.NewFloat(4096)
+const minCPU, maxCPU = 0.01, 4096
 
 // resources reads a container's limits, with the defaults filled in.
 func (d *groupDecoder) resources(container *hclsyntax.Block) Resources {
@@ -43,10 +42,11 @@ func (d *groupDecoder) limits(of *hclsyntax.Block) (res Resources) {
 	}
 	r := d.in(block)
 	if cpu, at, ok := r.number("cpu", optional); ok {
-		if cpu.Cmp(minCPU) < 0 || cpu.Cmp(maxCPU) > 0 {
-			d.errorf(at, "Invalid cpu", "\"cpu\" is a number of cores from %s to %s, such as 0.5, and this is %s.", minCPU.Text('g', 4), maxCPU.Text('g', 4), cpu.Text('g', 10))
+		// The number has more digits than a float64, so it may be just below the same bound.
+		if cores, _ := cpu.Float64(); cores < minCPU || cores > maxCPU {
+			d.errorf(at, "Invalid cpu", "\"cpu\" is a number of cores from %g to %d, such as 0.5, and this is %s.", minCPU, maxCPU, cpu.Text('g', 10))
 		} else {
-			res.CPU, _ = cpu.Float64()
+			res.CPU = cores
 		}
 	}
 	res.PIDs, _, _ = r.integer("pids", 1, maxPIDs, optional)

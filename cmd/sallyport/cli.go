@@ -26,6 +26,7 @@ type cli struct {
 
 	Validate validateVerb `cmd:"" group:"offline" help:"Check group files, or the daemon's configuration. Needs neither root nor the daemon."`
 	Fmt      fmtVerb      `cmd:"" name:"fmt" group:"offline" help:"Put group files into the usual style. Needs neither root nor the daemon."`
+	Schema   schemaVerb   `cmd:"" name:"schema" group:"offline" help:"Print a JSON Schema of group files in JSON, for editors. Needs neither root nor the daemon."`
 	Lock     lockVerb     `cmd:"" name:"lock" group:"offline" help:"Pin the images of group files by their digests, in a file beside them."`
 	Plan     planVerb     `cmd:"" group:"offline" help:"Show what apply would do. Changes nothing."`
 	Version  versionVerb  `cmd:"" group:"offline" help:"Show the versions of the command and of the daemon."`

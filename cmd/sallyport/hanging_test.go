@@ -43,7 +43,7 @@ func TestHangingDaemon(t *testing.T) {
 		"diff web",
 		"rm web", "rm web.hcl", "rm --volumes web", "plan FILE", "apply FILE", "lock FILE",
 	}
-	checkVerbs(t, lines, "version", "validate", "fmt", "daemon", "containerd", "output", "follow", "doctor") // these need no daemon
+	checkVerbs(t, lines, "version", "validate", "fmt", "schema", "daemon", "containerd", "output", "follow", "doctor") // these need no daemon
 	for _, line := range lines {
 		t.Run(line, func(t *testing.T) {
 			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)

@@ -32,6 +32,7 @@ var screenLines = []string{
 	"fmt --check loose.hcl",
 	"fmt --diff loose.hcl",
 	"fmt half.hcl",
+	"schema x", // a mistake, since the schema is long
 	"plan checkout.hcl",
 	"version",
 	"apply checkout.hcl",

@@ -119,7 +119,7 @@ func TestTerminalIsSafe(t *testing.T) {
 	}
 	lines := []string{
 		"version", "ps", "ps --json", "status checkout", "status checkout --json", "history checkout", "history checkout --values", "history checkout --json", "diff checkout", "diff checkout --json",
-		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG", "fmt WRONG", "fmt --diff LOOSE", "fmt --check LOOSE", "lock LOOSE", "lock WRONG",
+		"history checkout --file 1", "history checkout --file 1 --json", "plan FILE", "plan FILE --json", "apply FILE", "validate WRONG", "plan WRONG", "fmt WRONG", "fmt --diff LOOSE", "fmt --check LOOSE", "schema EVIL", "lock LOOSE", "lock WRONG",
 		"logs checkout", "logs checkout.web", "logs -t checkout sealed", "logs --json checkout", "logs --removed", "events", "events --json", "denials", "denials --json", "denials -f", "df", "df checkout", "df --json",
 		"images", "images --json", "images prune", "images prune --dry-run --json",
 		"images load FILE", "images load FILE --json", "images rm EVIL", "images pull EVIL:1",

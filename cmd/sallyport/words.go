@@ -11,7 +11,8 @@ import (
 // harmlessVerbs only look, and fmt changes nothing but white space. A verb that is not in this list
 // is taken for one that changes something.
 var harmlessVerbs = []string{
-	"help", "validate", "fmt", "plan", "lock", "version", "history", "diff", "wait", "ps", "status", "df", "images", "logs", "events", "denials", "doctor",
+	"help", "validate", "fmt", "schema", "plan", "lock", "version", "history", "diff", "wait", "ps", "status", "df", "images", "logs", "events", "denials",
+	"doctor",
 }
 
 func isHarmless(verb string) bool { return slices.Contains(harmlessVerbs, verb) }

@@ -92,7 +92,7 @@ func TestEdits(t *testing.T) {
 func TestSuggestedVerbs(t *testing.T) {
 	model := newParser(&cli{}).Model
 	for word, want := range map[string]string{
-		"pss": "ps", "valid": "validate", "statsu": "status", "s": "status", "st": "status", "sta": "status", "r": "", "d": "df",
+		"pss": "ps", "valid": "validate", "statsu": "status", "s": "ps", "st": "status", "sta": "status", "r": "", "d": "df",
 		"stpo": "", "restartt": "restart", "restar": "restart", "rollbcak": "rollback", "roll": "rollback", "aply": "apply", "frobnicate": "",
 	} {
 		got := ""
