@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
-	"github.com/google/renameio/v2"
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/sallyport/sallyport/shim/diff"
@@ -35,6 +32,7 @@ type formatted struct {
 	path    string
 	was, is []byte
 	damaged bool // it has syntax errors, so there is no text in the usual style
+	stale   bool // a text was kept of it that is not needed, see [checkKept]
 }
 
 func (f formatted) differs() bool { return !f.damaged && !bytes.Equal(f.was, f.is) }
@@ -83,6 +81,8 @@ func (v *fmtVerb) format(ctx context.Context, ui *ui) (files []formatted, diags 
 			f.was, err = readStdin(ctx, ui.in)
 		} else if f.was, err = hostfile.Read(ctx, filepath.Dir(path), path, spec.MaxGroupFile); err != nil {
 			err = usage(err, "")
+		} else if f.stale, err = checkKept(path, f.was); err != nil {
+			err = usage(err, "compare the two, put back what is right, and remove the kept one")
 		}
 		if err != nil {
 			return nil, nil, err
@@ -96,6 +96,11 @@ func (v *fmtVerb) format(ctx context.Context, ui *ui) (files []formatted, diags 
 
 // finish prints or writes one file.
 func (v *fmtVerb) finish(ctx context.Context, ui *ui, f formatted) error {
+	if f.stale && !v.Check && !v.Diff {
+		if err := removeKept(f.path); err != nil {
+			return err
+		}
+	}
 	switch {
 	case f.damaged:
 		return nil
@@ -108,7 +113,7 @@ func (v *fmtVerb) finish(ctx context.Context, ui *ui, f formatted) error {
 		return writeDiff(ui.out, f)
 	}
 	if !v.Check {
-		if err := f.replace(ctx); err != nil {
+		if err := f.rewrite(ctx); err != nil {
 			return fmt.Errorf("format %s: %w", f.path, err)
 		}
 	}
@@ -126,39 +131,19 @@ func writeDiff(w io.Writer, f formatted) error {
 	return out.print()
 }
 
-// replace puts the new text in the place of the file, all at once. The file keeps its mode and its
-// owner, and a link to it stays a link. A file that has changed meanwhile stays as it is.
-func (f formatted) replace(ctx context.Context) error {
+// rewrite puts the new text into the file, see the type of that name. A link to it stays a link. A
+// file that has changed meanwhile stays as it is.
+func (f formatted) rewrite(ctx context.Context) error {
 	path, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	pending, err := renameio.NewPendingFile(path, renameio.WithPermissions(info.Mode().Perm()), renameio.IgnoreUmask(), renameio.WithTempDir(filepath.Dir(path)))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = pending.Cleanup() }() // which does nothing after the file was replaced
-	if _, err := pending.Write(f.is); err != nil {
-		return err
-	}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok && (int(s.Uid) != os.Geteuid() || int(s.Gid) != os.Getegid()) {
-		if err := pending.Chown(int(s.Uid), int(s.Gid)); err != nil {
-			return fmt.Errorf("it belongs to another user, and would become yours; format it as that user: %w", err)
+	changed := func() error {
+		now, err := hostfile.Read(ctx, filepath.Dir(f.path), f.path, spec.MaxGroupFile)
+		if err == nil && !bytes.Equal(now, f.was) {
+			err = errors.New("it has changed meanwhile: format it again")
 		}
-		if err := pending.Chmod(info.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	now, err := hostfile.Read(ctx, filepath.Dir(f.path), f.path, spec.MaxGroupFile)
-	if err != nil {
 		return err
 	}
-	if !bytes.Equal(now, f.was) {
-		return errors.New("it has changed meanwhile: format it again")
-	}
-	return pending.CloseAtomicallyReplace()
+	return rewrite{path, f.was, f.is, changed}.run()
 }
