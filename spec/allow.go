@@ -7,19 +7,17 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
 // allow reads the ambassador's allowed destinations, in the file's order and without repetitions.
-func (d *groupDecoder) allow(r reader) []Allow {
+func (d *groupDecoder) allow(r reader) AllowList {
 	items, ok := r.list("allow")
 	if !ok {
 		return nil
 	}
-	if len(items) == 0 {
-		d.errorf(r.body.Attributes["allow"].Expr.Range(), "Empty allow", "With an empty list the ambassador could open no flow at all. List its destinations, or remove the line to let it go anywhere but to this host, other groups and cloud metadata.")
-	}
-	var all []Allow
+	all := AllowList{}
 	for _, i := range items {
 		v, ok := r.convert(i.value, cty.String, elementOf("allow"), i.at)
 		if !ok {
@@ -35,6 +33,23 @@ func (d *groupDecoder) allow(r reader) []Allow {
 		}
 	}
 	return all
+}
+
+// checkServers reports resolvers that the ambassador can't ask, because it calls nowhere.
+func (d *groupDecoder) checkServers(g *Group, group *hclsyntax.Block) {
+	if len(g.Network.Servers) == 0 || !g.Door().Allow.Nowhere() {
+		return
+	}
+	at := d.in(single(single(group, "network"), "dns")).nameOf("servers")
+	d.errorf(at, "Servers that are never asked", "With allow = [] the ambassador calls nowhere, so it asks no server. Name the servers in allow (%s), or remove the dns block.", quote(serverDestination(g.Network.Servers[0])))
+}
+
+// serverDestination returns the destination of a resolver as a group file has it.
+func serverDestination(server string) string {
+	if strings.Contains(server, ":") {
+		server = "[" + server + "]"
+	}
+	return fmt.Sprintf("%s:%d/udp", server, dnsPort)
 }
 
 const allowForm = `Write an address or a network, a port or *, and tcp or udp: "203.0.113.0/24:443/tcp", "[2001:db8::]/32:443/tcp", "198.51.100.53:*/udp"`

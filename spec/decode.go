@@ -76,6 +76,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	g.Timeout = d.timeout(r, &g)
 	g.Egress = d.egress(r, block)
 	d.checkDoor(block, g.Egress)
+	d.checkServers(&g, block)
 	d.checkRoles(block)
 	d.checkAfter(&g)
 	d.checkSigned(&g, block)
@@ -155,7 +156,7 @@ func (d *groupDecoder) egress(r reader, block *hclsyntax.Block) Egress {
 	case e == EgressAmbassador && len(door) == 0:
 		d.errorf(at, "No ambassador in this group", "Only the ambassador may leave this group, and it has none. %s", threeChoices)
 	case e == EgressNone && len(door) > 0:
-		d.errorf(at, "An ambassador in a sealed group", "With egress = \"none\" nothing leaves the group, so its ambassador %s would lead nowhere. Remove the egress line to let the ambassador out, or remove the ambassador.", labelText(door[0]))
+		d.errorf(at, "An ambassador in a sealed group", "With egress = \"none\" nothing leaves the group, so its ambassador %s would lead nowhere. Remove the egress line to let the ambassador out, or remove the ambassador. If it only answers at published ports and calls nowhere, write allow = [] in it instead of the egress line.", labelText(door[0]))
 	case e == EgressDirect && len(door) > 0:
 		d.errorf(at, "An ambassador in an open group", "With egress = \"direct\" every container may leave, so nothing would make them use the ambassador %s. Remove the egress line to let only the ambassador out, or make it a sidecar.", labelText(door[0]))
 	}

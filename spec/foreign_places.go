@@ -206,7 +206,8 @@ var foreignPlaces = map[string][]translation{
 	"network": {
 		{"port", "The ambassador is the only way in: give it a publish block."},
 		{"hostname", "Every container's host name is its group's name."},
-		{"prefix subnet ipam internal enable_ipv6 attachable cni", "A group's addresses are Sallyport's to choose. Leave the line out."},
+		{"internal", "Only the ambassador leaves a group. If it calls nowhere either, write in its block: allow = []"},
+		{"prefix subnet ipam enable_ipv6 attachable cni", "A group's addresses are Sallyport's to choose. Leave the line out."},
 	},
 	"dns": {
 		{"search searches domain domains options", "No container has search domains or resolver options. Write names in full."},

@@ -140,7 +140,7 @@ type Container struct {
 type Door struct {
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 	Publish   []Publish  `json:"publish,omitempty"`
-	Allow     []Allow    `json:"allow,omitempty"`     // nil: anything but metadata, the host and other groups
+	Allow     AllowList  `json:"allow,omitzero"`
 	Intercept uint16     `json:"intercept,omitempty"` // port that the members' outbound TCP is led to; 0: none is
 	Rate      Rate       `json:"rate,omitzero"`
 	Quota     int64      `json:"quota,omitempty"` // bytes, both ways together; 0: no bound

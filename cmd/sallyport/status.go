@@ -73,7 +73,7 @@ func writeGroup(w io.Writer, g group.Status, now time.Time) error {
 	if !g.RunEnds.IsZero() {
 		fact("timeout", "ends in %s", max(0, g.RunEnds.Sub(now)).Round(time.Second))
 	}
-	fact("egress", "%s", egressText(g.Egress))
+	fact("egress", "%s", egressText(g))
 	for _, addr := range g.Addrs {
 		fact("address", "%s", addr)
 	}
@@ -259,16 +259,19 @@ func doorLines(g group.Status) []string {
 }
 
 // egressText describes a group's egress. The capitals make sure that an operator notices direct.
-func egressText(e spec.Egress) string {
-	switch e {
+func egressText(g group.Status) string {
+	switch g.Egress {
 	case spec.EgressAmbassador:
+		if g.CallsNowhere {
+			return "ambassador: only the ambassador is reached, and it calls nowhere"
+		}
 		return "ambassador: only the ambassador reaches the world"
 	case spec.EgressNone:
 		return "none: no container reaches the world"
 	case spec.EgressDirect:
 		return "direct: EVERY container reaches the world"
 	}
-	return string(e)
+	return string(g.Egress)
 }
 
 func publishAddress(p spec.Publish) string {

@@ -117,6 +117,13 @@ c is running
   CONTAINER  ROLE        TASK     READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
   proxy      ambassador  running  no     -    -   0         -          proxy:1
 `},
+		{"an ambassador that calls nowhere", group.Status{Name: "c", State: group.Running, Egress: spec.EgressAmbassador, CallsNowhere: true}, `
+c is running
+  generation  0, -
+  egress      ambassador: only the ambassador is reached, and it calls nowhere
+
+  CONTAINER  ROLE  TASK  READY  PID  UP  RESTARTS  LAST EXIT  IMAGE
+`},
 		{"on trial", group.Status{
 			Name: "c", State: group.Starting, Egress: spec.EgressNone, Generation: 2, Digest: "0a1b2c3d4e5f6a7b",
 			Waiting: "waits for web (app) to be ready", TrialEnds: now.Add(90 * time.Second),

@@ -5,6 +5,7 @@
 //	attack serve ADDR               do what callers ask for, in a line: HOW TECHNIQUE HOST PORT.
 //	                                HOW is self, child, orphan, or child386, a child that uses the
 //	                                32-bit system calls
+//	attack serve ADDR PORT          the same, and an echo as with listen PORT
 //	attack loop HOST,... PORT PAUSE connect and send, from the first instruction on, until killed
 //	attack flood THREADS            the same as fast as it goes, to a new destination each time
 //	attack visit HOST PORT PAUSE    ask for an echo again and again, and print the answers' number
@@ -58,6 +59,11 @@ func run(args []string) error {
 	case verb == "orphan" && len(args) == 4:
 		return orphan(args)
 	case verb == "serve" && len(args) == 1:
+		return serve(args[0])
+	case verb == "serve" && len(args) == 2:
+		go func() {
+			fmt.Fprintln(os.Stderr, "attack:", listen(net.ListenConfig{}, port(args[1]), "", nil))
+		}()
 		return serve(args[0])
 	case verb == "loop" && len(args) == 3:
 		loop(args[0], port(args[1]), pause(args[2]))

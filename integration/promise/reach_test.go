@@ -1,8 +1,10 @@
 package promise
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/sallyport/sallyport/integration/machine"
+	"github.com/sallyport/sallyport/shim/host"
 )
 
 const reachTitle = "6. The host, other groups, metadata and name servers"
@@ -59,12 +62,38 @@ group "favoured" {
 }
 `
 
+// quiet has an ambassador that calls nowhere. It answers at a published port.
+const quiet = `
+group "quiet" {
+  app "app" {
+    image   = "%[1]s"
+    command = ["/attack", "listen", "9000"]
+  }
+  ambassador "amb" {
+    image   = "%[1]s"
+    command = ["/attack", "serve", "127.0.0.1:7003", "7444"]
+    allow   = []
+    publish "held" {
+      host = 8600
+      port = 7444
+    }
+    publish "held-udp" {
+      host     = 8600
+      port     = 7444
+      protocol = "udp"
+    }
+  }
+}
+`
+
 // The metadata services of AWS, Azure, Alibaba, Oracle and Google, and two of them by NAT64.
 var (
 	metadata4  = []string{"169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192"}
 	metadata6  = []string{"fd00:ec2::254", "fd20:ce::254"}
 	metadata64 = []string{"64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110"}
 )
+
+const callsNowhere = "an ambassador that calls nowhere"
 
 // A place is an address that members, and some ambassadors, don't reach.
 type place struct {
@@ -82,7 +111,7 @@ type place struct {
 // that only the ambassador does.
 func TestPromiseReach(t *testing.T) {
 	m := machine.New(t, "")
-	for _, text := range []string{attackers, neighbour, favoured} {
+	for _, text := range []string{attackers, neighbour, favoured, quiet} {
 		text = fmt.Sprintf(text, machine.AttackImage)
 		m.Apply(strings.Fields(text)[1][1:3]+".hcl", text)
 	}
@@ -91,7 +120,8 @@ func TestPromiseReach(t *testing.T) {
 	machine.MustInNetns(t, m.Host, func() error { return machine.ServeEchoPackets(t, machine.Host4+":81", "["+machine.Host6+"]:81") })
 	m.Echo(t, 53)
 	both, tcp, others := []string{"tcp", "udp"}, []string{"tcp"}, m.Status("other").Addrs
-	tryPlaces(m, newSection(t, reachTitle), []place{
+	s := newSection(t, reachTitle)
+	tryPlaces(m, s, []place{
 		{what: "a service of the remote host", addrs: []string{machine.Remote4, machine.Remote6}, port: machine.RemotePort, protos: both, door: answered, favoured: silent},
 		{what: "a name server", addrs: []string{machine.Remote4, machine.Remote6}, port: 53, protos: both, door: answered, favoured: silent},
 		{what: "a service of the host", addrs: []string{machine.Host4, machine.Host6}, port: 81, protos: both, door: silent, favoured: silent, from: m.Remote, who: "the remote host"},
@@ -101,13 +131,51 @@ func TestPromiseReach(t *testing.T) {
 		{what: "another group's ambassador", addrs: others, port: 7444, protos: both, door: silent, favoured: silent, from: m.Netns("other"), who: "its own group"},
 		{what: "another group's app", addrs: others, port: 9000, protos: both, door: silent, favoured: silent, from: m.Netns("other"), who: "its own group"},
 	})
+	callQuiet(m, s)
+	destination := netip.AddrPortFrom(netip.MustParseAddr(machine.Remote4), machine.RemotePort)
+	expectDenied(m, "quiet", "amb", "tcp", destination)
 }
 
-// tryPlaces tries every place from everywhere. The members come first: the capture must see nothing
-// of them, whatever comes back.
+// callQuiet calls the published port of the ambassador that calls nowhere.
+func callQuiet(m *machine.Machine, s *section) {
+	for _, proto := range []string{"tcp", "udp"} {
+		for _, addr := range []string{machine.Host4, machine.Host6} {
+			r := row{technique: proto + " to the published port of an ambassador that calls nowhere", family: family(addr), who: "the remote host", expected: answered, seen: silent}
+			if untilAnswered(answered, func() error {
+				if !machine.Reached(m.T, m.Remote, proto, addr, 8600) {
+					return errUnanswered
+				}
+				return nil
+			}) == nil {
+				r.seen = answered
+			}
+			s.add(r)
+		}
+	}
+}
+
+// expectDenied waits until a container's denial at a destination is reported.
+func expectDenied(m *machine.Machine, group, container, protocol string, to netip.AddrPort) {
+	m.T.Helper()
+	machine.Eventually(m.T, time.Minute, "the denial is reported", func() error {
+		for dec := json.NewDecoder(strings.NewReader(m.Run("denials", "--json", group))); dec.More(); {
+			var d host.Denial
+			if err := dec.Decode(&d); err != nil {
+				m.T.Fatal(err)
+			}
+			if d.Container == container && d.Protocol == protocol && d.Destination == to {
+				return nil
+			}
+		}
+		return fmt.Errorf("no denial of %s.%s by %s to %s", group, container, protocol, to)
+	})
+}
+
+// tryPlaces tries every place from everywhere. The members come first, and then the ambassador that
+// calls nowhere: the capture must see nothing of them, whatever comes back.
 func tryPlaces(m *machine.Machine, s *section, places []place) {
 	m.T.Helper()
-	seen, g, favoured := machine.NewCapture(m.T, m.Host), m.Netns("g"), m.Netns("favoured")
+	seen, g, favoured, quiet := machine.NewCapture(m.T, m.Host), m.Netns("g"), m.Netns("favoured"), m.Netns("quiet")
 	seen.Take(m.T, machine.AnyFrame)
 	for _, by := range []struct {
 		who      string
@@ -116,6 +184,7 @@ func tryPlaces(m *machine.Machine, s *section, places []place) {
 		expected func(place) string
 	}{
 		{"a member", g, 7001, func(place) string { return silent }},
+		{callsNowhere, quiet, 7003, func(place) string { return silent }},
 		{"the ambassador", g, 7003, func(p place) string { return p.door }},
 		{"an ambassador with an allow list", favoured, 7003, func(p place) string { return p.favoured }},
 	} {
@@ -136,8 +205,8 @@ func tryPlaces(m *machine.Machine, s *section, places []place) {
 			}
 			return func() { s.add(r, o.Error, err) }
 		})
-		if out := seen.Take(m.T, machine.AnyFrame); by.who == "a member" && len(out) > 0 {
-			m.T.Errorf("something of a member's came out: %v", out)
+		if out := seen.Take(m.T, machine.AnyFrame); (by.who == "a member" || by.who == callsNowhere) && len(out) > 0 {
+			m.T.Errorf("something of %s came out: %v", by.who, out)
 		}
 	}
 	forEachPlace(m, places, func(p place, proto, addr string) func() {

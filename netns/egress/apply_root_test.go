@@ -162,12 +162,13 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 		allow.Allow = append(allow.Allow, egress.Endpoint{Prefix: netip.MustParsePrefix(e.prefix), Protocol: e.protocol, Port: e.port})
 	}
 	names := map[string]string{"AMBASSADOR": netnstest.CgroupName(t, h, ambassador), "MEMBERS": netnstest.CgroupName(t, h, members)}
-	quota, allowQuota := base, allow
+	quota, allowQuota, nowhere := base, allow, base
+	nowhere.Allow = []egress.Endpoint{}
 	quota.Quota, allowQuota.Quota = 1000, 5<<30
 	intercept, interceptAll := base, allowQuota
 	intercept.Intercept, interceptAll.Intercept = 15001, 15001
 	return map[string]egress.Policy{
-		"sealed": {Mode: egress.Sealed, Signals: true}, "ambassador": base, "allow": allow, "direct": direct, "quota": quota, "allow_quota": allowQuota,
+		"sealed": {Mode: egress.Sealed, Signals: true}, "ambassador": base, "allow": allow, "nowhere": nowhere, "direct": direct, "quota": quota, "allow_quota": allowQuota,
 		"intercept": intercept, "intercept_all": interceptAll,
 	}, names
 }

@@ -43,7 +43,7 @@ type Policy struct {
 	Ambassador cgroup.Cgroup // required in mode ambassador
 	Members    cgroup.Cgroup // required in mode ambassador
 	Published  []Port        // ports of the ambassador that may be reached from outside
-	Allow      []Endpoint    // where the ambassador may open flows to; empty: anywhere
+	Allow      []Endpoint    // where the ambassador may open flows to; nil: anywhere; empty: nowhere
 	// Intercept is a port of the ambassador on loopback. The members' TCP to the outside is
 	// redirected to it. 0 means refused.
 	Intercept uint16

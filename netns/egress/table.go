@@ -147,7 +147,7 @@ func outputRules(p Policy) []ruleset.Rule {
 		return []ruleset.Rule{loopback, drop}
 	}
 	pass := ruleset.NewRule("2: the ambassador", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(passOut))
-	if len(p.Allow) > 0 {
+	if p.Allow != nil {
 		pass = ruleset.NewRule("2: the ambassador, where it may go", ruleset.Cgroup(p.Ambassador.Level, p.Ambassador.ID), ruleset.Goto(door))
 	}
 	rules := []ruleset.Rule{ruleset.NewRule("1: inside the group", ruleset.ToLoopback(), ruleset.Goto(inside)), pass}

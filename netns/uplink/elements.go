@@ -25,7 +25,7 @@ func createElements(e Entry) elements {
 	name := ruleset.InterfaceName(e.Link)
 	out := elements(allowed.Elements(e.Allow, name))
 	out.add(links, name, nil)
-	if len(e.Allow) > 0 {
+	if e.Allow != nil {
 		out.add(restricted, name, nil)
 	}
 	for _, group := range e.Group {

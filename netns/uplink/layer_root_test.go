@@ -66,6 +66,12 @@ func TestRootSecondLayer(t *testing.T) {
 			s.allow(tt.to)
 			s.arrives(t, !tt.never, to, tt.at, from)
 			s.arrives(t, false, netip.AddrPortFrom(to.Addr(), 5001), tt.at, from)
+			if tt.passes { // an empty list is not the same as none
+				nowhere := s.one
+				nowhere.Allow = []ruleset.Endpoint{}
+				put(t, s.uplink, nowhere)
+				s.arrives(t, false, to, tt.at, from)
+			}
 		})
 	}
 }

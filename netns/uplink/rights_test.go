@@ -41,7 +41,8 @@ func TestRefuse(t *testing.T) {
 		ruleset.Endpoint{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Protocol: "tcp", Port: 8443},
 		ruleset.Endpoint{Prefix: netip.MustParsePrefix("10.209.0.1/32"), Protocol: "tcp", Port: 443},
 		ruleset.Endpoint{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Protocol: "udp", Port: 123})
-	r := createRights(config("sallyport"), joined(one, two), addrs("10.209.0.7", "fd5a::7"), hostRoutes)
+	three := Entry{Link: "sp-three", Group: addrs("10.209.0.5", "fd5a::5"), Allow: []ruleset.Endpoint{}, Publish: []Publish{{Protocol: "tcp", Host: 5432, Port: 5432}}}
+	r := createRights(config("sallyport"), joined(one, two, three), addrs("10.209.0.7", "fd5a::7"), hostRoutes)
 	const tcp, udp, icmp, icmp6 = unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6
 	for _, tt := range []struct {
 		name              string
@@ -91,6 +92,12 @@ func TestRefuse(t *testing.T) {
 		{"another's published port, listed", tcp, "10.209.0.3:4000", "192.0.2.1:8443", "10.209.0.1:443", false},
 		{"another's published port, not listed", udp, "10.209.0.3:4000", "192.0.2.1:53", "10.209.0.1:53", true},
 		{"another group itself, listed", tcp, "10.209.0.3:4000", "10.209.0.1:443", "", true},
+
+		{"calls nowhere", tcp, "10.209.0.5:4000", "203.0.113.9:22", "", true},
+		{"calls nowhere, IPv6", udp, "[fd5a::5]:4000", "[2001:db8:9::1]:53", "", true},
+		{"calls nowhere, echo request", icmp, "10.209.0.5:0", "203.0.113.9:0", "", true},
+		{"calls nowhere, another's published port", tcp, "10.209.0.5:4000", "192.0.2.1:8443", "10.209.0.1:443", true},
+		{"calls nowhere and is called", tcp, "203.0.113.9:4000", "192.0.2.1:5432", "10.209.0.5:5432", false},
 
 		{"published everywhere", tcp, "203.0.113.9:4000", "192.0.2.1:8443", "10.209.0.1:443", false},
 		{"published everywhere, IPv6", tcp, "[2001:db8:9::1]:4000", "[2001:db8::1]:8443", "[fd5a::1]:443", false},

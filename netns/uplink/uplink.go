@@ -72,8 +72,8 @@ type Entry struct {
 	Link    string       // required: it begins with [netns.LinkPrefix]
 	Group   []netip.Addr // required: the group's own addresses, the only ones it may send from
 	Publish []Publish    // ports of the host that lead to the group
-	// Allow are the destinations to which it may open flows. Empty means anywhere but
-	// [Config].Reserved, the host and other groups.
+	// Allow are the destinations to which it may open flows. Nil means anywhere but
+	// [Config].Reserved, the host and other groups. An empty list that is not nil means nowhere.
 	Allow []ruleset.Endpoint
 }
 

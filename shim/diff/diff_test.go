@@ -170,6 +170,31 @@ var.tag: "1" -> "2"
 	}
 }
 
+// An empty allow list is not the same as none.
+func TestAllowNowhere(t *testing.T) {
+	const file = `group "g" {
+  app "a" { image = "x" }
+  ambassador "p" {
+    image = "x"
+    # allow
+  }
+}`
+	none, nowhere, one := parse(t, file, nil), parse(t, strings.Replace(file, "# allow", "allow = []", 1), nil), parse(t, strings.Replace(file, "# allow", `allow = ["192.0.2.1:1/udp"]`, 1), nil)
+	for _, tt := range []struct {
+		before, now *spec.Group
+		want        string
+	}{
+		{none, nowhere, "p: allow: none -> []\n"},
+		{nowhere, none, "p: allow: [] -> none\n"},
+		{nowhere, one, "p: allow 192.0.2.1/32:1/udp: added\np: allow: [] -> none\n"},
+		{nowhere, nowhere, ""},
+	} {
+		if diff := cmp.Diff(tt.want, texts(diff.Groups(tt.before, tt.now))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 // What does not matter to a group is no change.
 func TestNoChange(t *testing.T) {
 	g := parse(t, before, nil)

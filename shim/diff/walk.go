@@ -129,7 +129,8 @@ func (w walker) value(path, name string, v reflect.Value) {
 		w.leaf(path, string(value), true)
 		w.leaves[path].content = true
 		return
-	case []spec.Allow:
+	case spec.AllowList:
+		w.leaf(path, "[]", value.Nowhere())
 		for _, a := range value {
 			w.inBlock(path + " " + a.String())
 		}

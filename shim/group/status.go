@@ -50,18 +50,21 @@ var States = []State{Pending, Starting, Running, Degraded, Stopping, Gone, Compl
 // A Status holds what "ps" and "status" show for a group. Its JSON is part of the control socket's
 // protocol.
 type Status struct {
-	Name       string            `json:"name"`
-	State      State             `json:"state"`
-	Egress     spec.Egress       `json:"egress"`
-	File       string            `json:"file,omitempty"`
-	Generation int               `json:"generation"`
-	Digest     string            `json:"digest"`
-	Addrs      []string          `json:"addrs,omitempty"`
-	spec.Door                    // the fields that [spec.Door.Shown] keeps; zero without an ambassador
-	DNS        spec.DNS          `json:"dns,omitempty"`
-	Unsafe     []string          `json:"unsafe,omitempty"` // what is given up, in words; replaces the field of Door
-	Labels     map[string]string `json:"labels,omitempty"`
-	Containers []ContainerStatus `json:"containers"`
+	Name       string      `json:"name"`
+	State      State       `json:"state"`
+	Egress     spec.Egress `json:"egress"`
+	File       string      `json:"file,omitempty"`
+	Generation int         `json:"generation"`
+	Digest     string      `json:"digest"`
+	Addrs      []string    `json:"addrs,omitempty"`
+	spec.Door              // the fields that [spec.Door.Shown] keeps; zero without an ambassador
+	// CallsNowhere reports whether the ambassador's allow list is empty: it answers at published
+	// ports, and opens no flow.
+	CallsNowhere bool              `json:"calls_nowhere,omitempty"`
+	DNS          spec.DNS          `json:"dns,omitempty"`
+	Unsafe       []string          `json:"unsafe,omitempty"` // what is given up, in words; replaces the field of Door
+	Labels       map[string]string `json:"labels,omitempty"`
+	Containers   []ContainerStatus `json:"containers"`
 	// Waiting says on one line what the group needs to become ready: "waits for proxy
 	// (ambassador) to be ready: ...". It is empty if the group waits for nothing that comes about
 	// by itself.

@@ -168,7 +168,7 @@ func (k *Keeper) stuck() string {
 func starting(w *store.Wanted, waits string) group.Status {
 	st := group.Status{
 		Name: w.Group.Name, State: group.Starting, Egress: w.Group.Egress, File: w.File, Generation: w.Generation, Digest: w.Group.Digest,
-		Door: w.Group.Door().Shown(), DNS: w.Group.DNS, Unsafe: reach.Unsafe(&w.Group), Labels: w.Group.Labels, Waiting: waits,
+		Door: w.Group.Door().Shown(), CallsNowhere: w.Group.Door().Allow.Nowhere(), DNS: w.Group.DNS, Unsafe: reach.Unsafe(&w.Group), Labels: w.Group.Labels, Waiting: waits,
 		Containers: []group.ContainerStatus{},
 	}
 	for _, c := range w.Group.Containers {

@@ -135,8 +135,8 @@ func rateText(g *spec.Group) string {
 	return ", at most " + rate.String()
 }
 
-func allowText(allow []spec.Allow) string {
-	if len(allow) == 0 {
+func allowText(allow spec.AllowList) string {
+	if allow.Nowhere() {
 		return "nothing but its callers"
 	}
 	parts := make([]string, len(allow))

@@ -81,8 +81,9 @@ func textPaths(g *spec.Group, a *spec.Container) []path {
 	return out
 }
 
-// allowed lists the ways out by an allow list. A nil list is one way, to anywhere.
-func allowed(who string, allow []spec.Allow) []path {
+// allowed lists the ways out by an allow list. A nil list is one way, to anywhere. An empty one is
+// none.
+func allowed(who string, allow spec.AllowList) []path {
 	if allow == nil {
 		return []path{{who: who}}
 	}

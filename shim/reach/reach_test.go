@@ -20,6 +20,7 @@ func TestDifference(t *testing.T) {
 		anywhere = "proxy (ambassador) may reach any address of the world"
 		inbound  = "the world may reach port 443 of proxy (ambassador) through 8443/tcp of the host"
 	)
+	nowhere := hosttest.Checkout(func(g *spec.Group) { g.Ambassador().Allow = spec.AllowList{} })
 	for _, tt := range []struct {
 		name          string
 		before, after *spec.Group
@@ -30,6 +31,10 @@ func TestDifference(t *testing.T) {
 		{"new and sealed", nil, hosttest.Sealed(), nil, nil},
 		{"the same", hosttest.Checkout(), hosttest.Checkout(hosttest.EditContainer("web", hosttest.Command("x"))), nil, nil},
 		{"fewer destinations", hosttest.Checkout(), hosttest.Checkout(hosttest.Allow(tcp("192.0.2.0/24", 443))), nil, []string{anywhere}},
+		{"nowhere", hosttest.Checkout(), nowhere, nil, []string{anywhere}},
+		{"new and nowhere", nil, nowhere, []string{inbound}, nil},
+		{"from nowhere to anywhere", nowhere, hosttest.Checkout(), []string{anywhere}, nil},
+		{"from nowhere to one destination", nowhere, hosttest.Checkout(hosttest.Allow(tcp("192.0.2.0/24", 443))), []string{"proxy (ambassador) may reach 192.0.2.0/24:443/tcp"}, nil},
 		{"metadata was never in anywhere", hosttest.Checkout(), hosttest.Checkout(hosttest.Allow(tcp("169.254.169.254/32", 80))), []string{"proxy (ambassador) may reach 169.254.169.254/32:80/tcp"}, []string{anywhere}},
 		{"Azure's metadata was never in anywhere", hosttest.Checkout(), hosttest.Checkout(hosttest.Allow(tcp("168.63.129.16/32", 53))), []string{"proxy (ambassador) may reach 168.63.129.16/32:53/tcp"}, []string{anywhere}},
 		{"nor metadata by NAT64", hosttest.Checkout(), hosttest.Checkout(hosttest.Allow(tcp("64:ff9b::a9fe:a9fe/128", 80))), []string{"proxy (ambassador) may reach [64:ff9b::a9fe:a9fe]/128:80/tcp"}, []string{anywhere}},

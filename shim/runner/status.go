@@ -39,7 +39,7 @@ func (r *Runner) updateStatus(in plan.Input, err error, busy bool) group.State {
 	if w := r.desired.wanted; w != nil {
 		st.Egress, st.File, st.Generation, st.Digest = w.Group.Egress, w.File, w.Generation, w.Group.Digest
 		st.Labels = w.Group.Labels
-		st.Door = w.Group.Door().Shown()
+		st.Door, st.CallsNowhere = w.Group.Door().Shown(), w.Group.Door().Allow.Nowhere()
 		st.DNS, st.Unsafe = w.Group.DNS, reach.Unsafe(&w.Group)
 		if err == nil {
 			err = brokenFileError(w)

@@ -57,6 +57,7 @@ group "node-web" {
     command = ["/usr/sbin/nginx", "-g", "daemon off;", "-c", "/etc/nginx/site.conf"]
     tmpfs "/var/lib/nginx" { owner = local.user }
     tmpfs "/var/log/nginx" { owner = local.user }
+    allow = [] # it answers, and calls nowhere
     publish "http" {
       host = 3080
       port = 8080

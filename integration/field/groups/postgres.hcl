@@ -86,6 +86,7 @@ group "postgres" {
     image   = "${local.images}/haproxy.tar"
     user    = local.user
     command = ["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
+    allow = [] # it answers, and calls nowhere
     publish "postgres" {
       host = 5432
       port = 15432 # 5432 itself is the database's, on the same localhost

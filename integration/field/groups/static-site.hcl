@@ -29,6 +29,7 @@ group "static-site" {
       path      = "/site"
       read_only = true
     }
+    allow = [] # it answers, and calls nowhere
     publish "http" {
       host = 8081
       port = 8081

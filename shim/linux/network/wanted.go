@@ -58,14 +58,16 @@ func intercepts(want *spec.Group) bool {
 // in addition to the rules.
 func wantsFence(want *spec.Group) bool { return want.Egress != spec.EgressDirect }
 
-// endpoints returns the wanted allow list. It applies to the ambassador. A group with direct egress
-// has none.
+// endpoints returns the wanted allow list. It applies to the ambassador. It is nil if the
+// ambassador may go anywhere, and empty but not nil if it may go nowhere. A group with direct
+// egress has none.
 func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
-	if want.Egress == spec.EgressDirect {
+	allow := want.Door().Allow
+	if want.Egress == spec.EgressDirect || allow == nil {
 		return nil, nil
 	}
-	var out []egress.Endpoint
-	for _, x := range want.Door().Allow {
+	out := make([]egress.Endpoint, 0, len(allow))
+	for _, x := range allow {
 		prefix, err := netip.ParsePrefix(x.Prefix)
 		if err != nil {
 			return nil, fmt.Errorf("allow of group %q: %w", want.Name, err)

@@ -1,7 +1,0 @@
-group "g" {
-  app "a" { image = "x" }
-  ambassador "p" {
-    image = "x"
-    allow = []
-  }
-}
