@@ -23,6 +23,7 @@ type groupDecoder struct {
 	misplaced map[*hclsyntax.Attribute]bool  // with references to secrets that were reported
 	hostPaths map[string]string              // by name, of the volumes that are folders of the host
 	filled    map[string]hcl.Range           // by volume, the mount that fills it from an image
+	named     map[string]hcl.Range           // by volume, the owner with a name of an image in it
 	waits     []wait                         // of sidecars and of apps, for each other
 	placed    map[string]hcl.Range           // in the ambassador, by path; empty without one
 	hidden    []string                       // what environment files have, in the form of [Group.Sensitive]
@@ -44,6 +45,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 		misplaced: map[*hclsyntax.Attribute]bool{},
 		hostPaths: map[string]string{},
 		filled:    map[string]hcl.Range{},
+		named:     map[string]hcl.Range{},
 		upstream:  map[string]cty.Value{},
 		listens:   map[*hclsyntax.Block]Upstream{},
 		published: map[*hclsyntax.Block][]Publish{},
@@ -79,6 +81,7 @@ func decodeGroup(block *hclsyntax.Block, src Source, known names, from *origins,
 	d.checkServers(&g, block)
 	d.checkRoles(block)
 	d.checkAfter(&g)
+	d.checkOwners(&g)
 	d.checkSigned(&g, block)
 	d.checkResources(&g, block)
 	d.checkTmpfs(&g, block)

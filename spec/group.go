@@ -306,7 +306,7 @@ type Volume struct {
 	Size       int64  `json:"size,omitempty"`
 	Persistent bool   `json:"persistent,omitempty"` // a folder under the state directory, kept until "rm --volumes"
 	HostPath   string `json:"host_path,omitempty"`  // an existing folder of the host, absolute and clean
-	Owner      string `json:"owner,omitempty"`      // "uid:gid" in numbers; empty: root
+	Owner      string `json:"owner,omitempty"`      // "uid:gid" in numbers, or names: see NamesOwner; empty: root
 	Mode       uint32 `json:"mode,omitempty"`       // permission bits; 0: 1777 without an owner, 0750 with one
 }
 

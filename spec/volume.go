@@ -34,6 +34,7 @@ func (d *groupDecoder) readVolumes(group *hclsyntax.Block) []Volume {
 	for b := range d.keyed(blocksOf(group.Body, "volume")) {
 		v := d.volume(b)
 		if name, ok := label(b); ok {
+			d.noteOwner(name, v, b)
 			d.checkName("volume", name, maxContainerName, "", b.LabelRanges[0])
 			if d.unique(d.volumes, "volume", name, b.LabelRanges[0]) && v.HostPath != "" {
 				d.hostPaths[name] = v.HostPath
@@ -52,7 +53,7 @@ func (d *groupDecoder) volume(block *hclsyntax.Block) Volume {
 	v := Volume{
 		Persistent: r.flag("persistent"),
 		HostPath:   d.hostPath(r),
-		Owner:      d.owner(r),
+		Owner:      d.volumeOwner(r),
 		Mode:       d.octal(r, maxVolumeMode, "0750"),
 	}
 	if v.Owner == "" && v.Mode == defaultVolumeMode || v.Owner != "" && v.Mode == defaultOwnedMode {
@@ -87,7 +88,7 @@ func (d *groupDecoder) checkHostVolume(r reader, v Volume) {
 	}
 }
 
-// owner reads the user and the group that own a volume, as numbers without leading zeros.
+// owner reads the user and the group that own a tmpfs, as numbers without leading zeros.
 func (d *groupDecoder) owner(r reader) string {
 	s, at, ok := r.text("owner", optional)
 	if !ok {

@@ -42,17 +42,12 @@ func (v Volume) SameSize(wanted Volume) bool {
 // SameOwnership reports whether both volumes have one owner and mode, with the defaults filled in.
 func (v Volume) SameOwnership(other Volume) bool { return v.OwnershipText() == other.OwnershipText() }
 
-// Ownership returns the volume's owner and mode, with the defaults filled in.
+// Ownership returns the volume's owner and mode, with the defaults filled in. An owner by name is
+// an error.
 func (v Volume) Ownership() (uid, gid int, mode uint32, err error) {
-	mode = v.Mode
+	mode = v.Permissions()
 	if v.Owner == "" {
-		if mode == 0 {
-			mode = defaultVolumeMode
-		}
 		return 0, 0, mode, nil
-	}
-	if mode == 0 {
-		mode = defaultOwnedMode
 	}
 	u, g, _ := strings.Cut(v.Owner, ":")
 	if uid, err = strconv.Atoi(u); err == nil {
@@ -64,9 +59,24 @@ func (v Volume) Ownership() (uid, gid int, mode uint32, err error) {
 	return uid, gid, mode, nil
 }
 
-// OwnershipText returns the volume's ownership on one line: "65532:65532 0750". It is empty for an
-// invalid owner.
+// Permissions returns the volume's mode, with the default filled in.
+func (v Volume) Permissions() uint32 {
+	switch {
+	case v.Mode != 0:
+		return v.Mode
+	case v.Owner == "":
+		return defaultVolumeMode
+	default:
+		return defaultOwnedMode
+	}
+}
+
+// OwnershipText returns the volume's ownership on one line: "65532:65532 0750", "www-data 0750". It
+// is empty for an invalid owner.
 func (v Volume) OwnershipText() string {
+	if v.NamesOwner() {
+		return fmt.Sprintf("%s %04o", v.Owner, v.Permissions())
+	}
 	uid, gid, mode, err := v.Ownership()
 	if err != nil {
 		return ""

@@ -74,6 +74,9 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 	if err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err))
 	}
+	if err := c.ownVolumes(ctx, req, image); err != nil {
+		return hint.Bound(fmt.Errorf("create %s: %w", id, err))
+	}
 	record, err := c.record(ctx, req, image, files)
 	if err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err)) // an image's list of users is quoted

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/shim/ctrd/archive"
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
@@ -56,7 +57,7 @@ func TestRootImageConfiguration(t *testing.T) {
 
 		r := newHarness(t, c, busyboxArchive(t), web)
 		r.image = mustImage(t, c, web.Image)
-		r.group.Volumes = []spec.Volume{{Name: "kept"}}
+		r.group.Volumes = []spec.Volume{{Name: "kept", Owner: "web:logs"}}
 		if err := os.MkdirAll(c.cfg.Layout.VolumePath("g", "kept"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -67,6 +68,10 @@ func TestRootImageConfiguration(t *testing.T) {
 		r.says("web", "ready")
 		if out, want := strings.Split(r.output("web"), "\n")[0], "1000:2000 /made/by/the/runtime yes file g g"; out != want {
 			t.Errorf("printed %q, want %q", out, want)
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(c.cfg.Layout.VolumePath("g", "kept"), &st); err != nil || st.Uid != 1000 || st.Gid != 2000 {
+			t.Errorf("the volume of web:logs belongs to %d:%d, %v", st.Uid, st.Gid, err)
 		}
 		check, err := c.Healthcheck(t.Context(), "g", "web")
 		if err != nil || check.Interval != 5*time.Second || check.Timeout != 3*time.Second {
@@ -97,6 +102,15 @@ func TestRootImageConfiguration(t *testing.T) {
 		bare.Name = "bare"
 		r.group.Containers = append(r.group.Containers, bare)
 		if err := c.Create(t.Context(), host.CreateRequest{Group: r.group, Container: bare, Image: image, Generation: 1}); !errors.Is(err, host.ErrNoHealthcheck) {
+			t.Errorf("created: %v", err)
+		}
+
+		// So is one without the name that owns a volume.
+		bare.Probes, bare.Name, bare.Mounts = nil, "nameless", web.Mounts
+		r.group.Volumes[0].Owner = "nobody-of-that-name"
+		r.group.Containers[len(r.group.Containers)-1] = bare
+		err = c.Create(t.Context(), host.CreateRequest{Group: r.group, Container: bare, Image: image, Generation: 1})
+		if err == nil || !strings.Contains(err.Error(), "owner of volume kept") {
 			t.Errorf("created: %v", err)
 		}
 	})

@@ -79,6 +79,21 @@ func OpenFolder(path string) (*Root, error) {
 	return &Root{dir}, nil
 }
 
+// Chown gives a folder to a user and a group. It follows no link, and leaves what is in the folder
+// alone.
+func Chown(path string, uid, gid uint32) error {
+	r, err := OpenFolder(path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(r.dir.Fd()), &st); err != nil || st.Uid == uid && st.Gid == gid {
+		return err
+	}
+	return unix.Fchownat(int(r.dir.Fd()), "", int(uid), int(gid), unix.AT_EMPTY_PATH)
+}
+
 // Close closes the root. Files that were opened in it stay open.
 func (r *Root) Close() error { return r.dir.Close() }
 

@@ -24,7 +24,7 @@ func (v *Volumes) mountPersistent(ctx context.Context, path, group string, vol s
 	if err := makePersistent(kept, vol); err != nil {
 		return err
 	}
-	if owner, mode, err := lastOwnership(kept); err != nil {
+	if owner, mode, err := lastOwnership(kept, &vol); err != nil {
 		return err
 	} else if given := (spec.Volume{Owner: owner, Mode: mode}); !given.SameOwnership(vol) {
 		if err := setOwnership(kept, vol); err != nil {

@@ -28,11 +28,7 @@ func tmpfsSize(path string) (int64, error) {
 
 // mountTmpfs mounts a new ephemeral volume.
 func mountTmpfs(path, id string, vol spec.Volume) error {
-	uid, gid, mode, err := vol.Ownership()
-	if err != nil {
-		return err
-	}
-	options := fmt.Sprintf("size=%d,uid=%d,gid=%d,mode=%o", vol.Size, uid, gid, mode)
+	options := fmt.Sprintf("size=%d,uid=0,gid=0,mode=0700", vol.Size) // until setOwnership
 	if err := unix.Mount(tmpfsSource, path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return err
 	}

@@ -134,7 +134,11 @@ func (v *Volumes) describe(group string, m *mountinfo.Info, want *spec.Group) (v
 		return vol, nil
 	}
 	if err == nil {
-		vol.Owner, vol.Mode, err = lastOwnership(m.Mountpoint)
+		var wanted *spec.Volume
+		if want != nil {
+			wanted = spec.FindVolume(want.Volumes, vol.Name)
+		}
+		vol.Owner, vol.Mode, err = lastOwnership(m.Mountpoint, wanted)
 	}
 	return vol, err
 }

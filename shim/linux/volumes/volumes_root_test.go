@@ -155,6 +155,8 @@ func TestRootVolumeOwnership(t *testing.T) {
 		{"ephemeral, with a mode", spec.Volume{Size: 1 << 20, Owner: "65532:100", Mode: 0o2700}, "65532:100 2700", 65532},
 		{"persistent, for all", spec.Volume{Persistent: true}, "0:0 1777", 0},
 		{"persistent, for one", spec.Volume{Persistent: true, Owner: "65532:65532"}, "65532:65532 750", 65532},
+		{"ephemeral, by name", spec.Volume{Size: 1 << 20, Owner: "postgres"}, "0:0 750", 0},
+		{"persistent, by name", spec.Volume{Persistent: true, Owner: "postgres:adm", Mode: 0o700}, "0:0 700", 0},
 		{"persistent, with a mode alone", spec.Volume{Persistent: true, Mode: 0o755}, "0:0 755", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -189,6 +191,21 @@ func TestRootVolumeOwnership(t *testing.T) {
 			}
 			if cmp.Equal(before, observe(t, v, "g", nil)) {
 				t.Error("Observe returns the same before and after the change")
+			}
+			// A name is noted, and means nothing here. Nothing is done again, also where the note
+			// is missing.
+			tt.volume.Owner, tt.volume.Mode = "postgres", 0
+			ensure(t, v, tt.volume)
+			for _, what := range []string{"with a note", "without a note"} {
+				if got := ownerOf(t, path); got != "7:8 750" {
+					t.Errorf("%s: by name it is %s, want 7:8 750", what, got)
+				}
+				if have := observe(t, v, "g", groupWith(tt.volume)); len(have) != 1 || !have[0].Satisfies(tt.volume) {
+					t.Errorf("%s: %+v does not satisfy %+v", what, have, tt.volume)
+				}
+				if err := unix.Removexattr(path, "trusted.sallyport.made"); err != nil && what == "with a note" {
+					t.Fatal(err)
+				}
 			}
 		})
 	}

@@ -1,9 +1,6 @@
 group "g" {
   egress = "none"
   app "a" { image = "x" }
-  volume "name" { owner = "www-data" }
-  volume "names" { owner = "www-data:www-data" }
-  volume "half" { owner = "1000:adm" }
   volume "user" { owner = "1000" }
   volume "number" { owner = 1000 }
   volume "empty" { owner = "" }
