@@ -42,7 +42,7 @@ func TestRootImageConfiguration(t *testing.T) {
 		wantNotes := []string{
 			"its EXPOSE 53/udp, 80/tcp opens nothing: the ambassador's publish blocks do",
 			`its HEALTHCHECK is not asked: to use it, write probe "live" { image = true }. It runs /bin/sh -ec test $(id -u):$FROM_IMAGE = 1000:yes`,
-			"its Memory has no effect", "its NetworkDisabled has no effect",
+			`its limit of memory is not used: write resources { memory = "1MiB" }`, `its NetworkDisabled has no effect: egress = "none" seals a group`,
 			`its time to stop is not used: write stop { timeout = "1m0s" }`,
 			"its VOLUME /var/lib/db goes with the container: to keep what is written there, mount a persistent volume",
 		}

@@ -37,7 +37,10 @@ func ImageNotes(c spec.Container, config []byte) ([]string, error) {
 	if err := json.Unmarshal(config, &image); err != nil {
 		return nil, fmt.Errorf("the image's configuration: %w", err)
 	}
-	var notes []string
+	notes, err := platformNotes(config)
+	if err != nil {
+		return nil, fmt.Errorf("the image's configuration: %w", err)
+	}
 	for _, field := range slices.Sorted(maps.Keys(image.Config)) {
 		raw := image.Config[field]
 		if slices.Contains(honoured, field) || isZero(raw) {
@@ -48,6 +51,7 @@ func ImageNotes(c spec.Container, config []byte) ([]string, error) {
 		}
 		explain := map[string]func(spec.Container, json.RawMessage) ([]string, error){
 			"Volumes": volumeNotes, "Healthcheck": health, "ExposedPorts": portNotes, "StopTimeout": stopNotes,
+			"Memory": memoryNotes, "MemorySwap": swapNotes, "CpuShares": sharesNotes, "NetworkDisabled": sealedNotes,
 		}[field]
 		if explain == nil {
 			notes = append(notes, fmt.Sprintf("its %s has no effect", hint.Excerpt(field, hint.Short)))
