@@ -26,7 +26,7 @@ var (
 		{"ipv4/conf/all/forwarding", "0"}, // no packet is routed through a group; the rules ensure it too
 		{"ipv4/conf/all/route_localnet", "0"},
 		{"ipv4/conf/default/route_localnet", "0"},
-		{"ipv4/ping_group_range", "1 0"}, // no group: an echo reply has no owner by cgroup, so no rule lets it in
+		{pingGroups, NoPingGroups}, // no group: it is the whole namespace's, members' too
 		// The ambassador binds 443 without root or a capability. A member can too, but is not
 		// reached there from outside.
 		{"ipv4/ip_unprivileged_port_start", "0"},

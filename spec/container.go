@@ -28,7 +28,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 		Init:         r.flag("init"),
 		ReadOnly:     r.flag("read_only"),
 		ShmSize:      d.shmSize(r),
-		Sysctls:      d.containerSettings(r),
+		Sysctls:      d.containerSettings(role, r),
 		Devices:      d.devices(block),
 		CDI:          d.cdi(r),
 		Resources:    d.resources(block),
@@ -59,6 +59,7 @@ func (d *groupDecoder) container(role Role, block *hclsyntax.Block) Container {
 	if role == Ambassador {
 		d.placed = taken
 		c.Door = d.door(block)
+		c.takePingGroups()
 	}
 	return c
 }

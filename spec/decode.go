@@ -29,6 +29,7 @@ type groupDecoder struct {
 	hidden    []string                       // what environment files have, in the form of [Group.Sensitive]
 	upstream  map[string]cty.Value           // "127.0.0.1:9001"
 	listens   map[*hclsyntax.Block]Upstream  // the upstream blocks, read before everything that refers to them
+	pings     *hcl.Range                     // of the ambassador's [PingSysctl]; nil without one
 	published map[*hclsyntax.Block][]Publish // by ambassador block, read before the probes that name a port
 }
 

@@ -51,6 +51,7 @@ const base = `group "g" {
       in  = "10Mbit"
     }
     quota = "5GiB"
+    sysctls = { "net.ipv4.ping_group_range" = "0 100" }
     unsafe { capabilities = ["NET_ADMIN", "NET_RAW"] }
   }
   volume "data" { size = "1MiB" }
@@ -245,6 +246,8 @@ func TestDigestTellsWhatMatters(t *testing.T) {
 		{"one rate less", `in  = "10Mbit"`, ``, nil},
 		{"quota", `"5GiB"`, `"6GiB"`, nil},
 		{"no quota", `quota = "5GiB"`, ``, nil},
+		{"who may ping", `"0 100"`, `"0 101"`, nil},
+		{"no ping", `sysctls = { "net.ipv4.ping_group_range" = "0 100" }`, ``, nil},
 		{"hosts", `"api.example.com", `, ``, []string{"web"}},
 		{"no hosts", `hosts  = ["api.example.com", "api.internal"]`, ``, []string{"web"}},
 		{"who answers for names", `dns    = "ambassador"`, ``, []string{"web"}},

@@ -38,7 +38,7 @@ func (d Door) Fixed() Door {
 	for i := range d.Upstreams {
 		d.Upstreams[i].Hosts = nil
 	}
-	d.Publish, d.Allow, d.Intercept, d.Rate, d.Quota = nil, nil, 0, Rate{}, 0
+	d.Publish, d.Allow, d.Intercept, d.Rate, d.Quota, d.PingGroups = nil, nil, 0, Rate{}, 0, ""
 	return d
 }
 
@@ -70,7 +70,7 @@ func (g *Group) AmbassadorPorts() []uint16 {
 // Shown returns the part of the door that a group's status shows. The status has a text for what
 // Unsafe gives up.
 func (d Door) Shown() Door {
-	d.Upstreams, d.Allow, d.Unsafe = nil, nil, Unsafe{}
+	d.Upstreams, d.Allow, d.Unsafe, d.PingGroups = nil, nil, Unsafe{}, ""
 	return d
 }
 
@@ -136,10 +136,13 @@ func (d *groupDecoder) checkDoor(group *hclsyntax.Block, e Egress) {
 	if why == "" {
 		return
 	}
+	refuse := func(name string, at hcl.Range) {
+		d.errorf(at, "No door for "+name, "%q acts on what passes the group's door, and %s. Remove it, or the egress line.", name, why)
+	}
+	if d.pings != nil {
+		refuse(PingSysctl, *d.pings)
+	}
 	for _, door := range blocksOf(group.Body, string(Ambassador)) {
-		refuse := func(name string, at hcl.Range) {
-			d.errorf(at, "No door for "+name, "%q acts on what passes the group's door, and %s. Remove it, or the egress line.", name, why)
-		}
 		for _, name := range []string{"intercept", "rate"} {
 			if b := single(door, name); b != nil {
 				refuse(name, b.DefRange())

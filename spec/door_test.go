@@ -21,7 +21,7 @@ func fullDoor(t *testing.T) Door {
 var fixedFields = []string{"Upstreams", "Unsafe"}
 
 // hiddenFields are the fields of a Door that a group's status does not repeat from the file.
-var hiddenFields = []string{"Upstreams", "Allow", "Unsafe"}
+var hiddenFields = []string{"Upstreams", "Allow", "Unsafe", "PingGroups"}
 
 // A new field of Door fails here until the group of the digest tests has it, and until Fixed and
 // Shown agree with the lists above.

@@ -145,6 +145,9 @@ type Door struct {
 	Rate      Rate       `json:"rate,omitzero"`
 	Quota     int64      `json:"quota,omitempty"` // bytes, both ways together; 0: no bound
 	Unsafe    Unsafe     `json:"unsafe,omitzero"`
+	// PingGroups is net.ipv4.ping_group_range: the first and the last group of users whose
+	// processes in the ambassador may ping, as "0 2147483647". Empty means that none may.
+	PingGroups string `json:"ping_groups,omitempty"`
 }
 
 // ID returns the container's id in containerd: group, dot, name. The limits on both names keep it

@@ -63,6 +63,13 @@ var groupSysctls = []sysctlKind{
 	{name: "net.ipv4.tcp_wmem", numbers: 3, low: 4096, high: 64 * mebibyte, ascending: true, highs: []int64{mebibyte, mebibyte, 64 * mebibyte}},
 }
 
+// PingSysctl is the ambassador's alone: groups of users whose processes may ping. The kernel has
+// one range for the whole namespace, and something else keeps the members from pinging.
+const PingSysctl = "net.ipv4.ping_group_range"
+
+var ambassadorSysctls = append(slices.Clone(containerSysctls),
+	sysctlKind{name: PingSysctl, numbers: 2, low: 0, high: maxInt32, ascending: true})
+
 // ContainerSysctls returns the names of the settings that a container can have, sorted. All of them
 // belong to its IPC namespace, through which no packet goes.
 func ContainerSysctls() []string { return namesOf(containerSysctls) }
@@ -108,6 +115,9 @@ func (d *groupDecoder) sysctls(r reader, list, other []sysctlKind, where string)
 		if problem != "" {
 			d.errorf(i.at, "Invalid sysctl", "%s %s, and this is %s.", quote(i.key), problem, quote(v.AsString()))
 			continue
+		}
+		if i.key == PingSysctl {
+			d.pings = &i.keyAt
 		}
 		set[i.key] = value
 	}
@@ -175,6 +185,8 @@ func (d *groupDecoder) unknownSysctl(name string, at hcl.Range, list, other []sy
 	switch _, elsewhere := findSysctl(other, name); {
 	case elsewhere:
 		d.errorf(at, "Sysctl in the wrong place", "%s is a setting of %s", quote(name), where)
+	case name == PingSysctl:
+		d.errorf(at, "Only the ambassador can ping", "%s would let every container of the group ping, and a member has no way in or out of its group. The ambassador can have it, and members stay refused: write it in the ambassador's block, sysctls = { ... }", quote(name))
 	case name == "net.ipv4.ip_unprivileged_port_start":
 		d.errorf(at, "Not allowed in a group", "Every container of a group can bind ports below 1024: %s is 0 already. Remove the line.", quote(name))
 	case strings.HasPrefix(name, "net."):
@@ -186,14 +198,28 @@ func (d *groupDecoder) unknownSysctl(name string, at hcl.Range, list, other []sy
 
 func listOf(kinds []sysctlKind) string { return strings.Join(namesOf(kinds), ", ") }
 
-// containerSettings reads a container's own settings of the kernel.
-func (d *groupDecoder) containerSettings(r reader) map[string]string {
-	return d.sysctls(r, containerSysctls, groupSysctls, "the group's network, which its containers share. Write in the group block: network { sysctls = { ... } }")
+// containerSettings reads a container's own settings of the kernel. Those of an ambassador may have
+// [PingSysctl], which is for its Door.
+func (d *groupDecoder) containerSettings(role Role, r reader) map[string]string {
+	list := containerSysctls
+	if role == Ambassador {
+		list = ambassadorSysctls
+	}
+	return d.sysctls(r, list, groupSysctls, "the group's network, which its containers share. Write in the group block: network { sysctls = { ... } }")
 }
 
 // groupSettings reads the settings of a group's network.
 func (d *groupDecoder) groupSettings(r reader) map[string]string {
 	return d.sysctls(r, groupSysctls, containerSysctls, "one container. Write it in the container's block: sysctls = { ... }")
+}
+
+// takePingGroups moves [PingSysctl] to the ambassador's Door.
+func (c *Container) takePingGroups() {
+	c.PingGroups = c.Sysctls[PingSysctl]
+	delete(c.Sysctls, PingSysctl)
+	if len(c.Sysctls) == 0 {
+		c.Sysctls = nil
+	}
 }
 
 // SysctlNames returns the names of the container's own settings, sorted.

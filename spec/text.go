@@ -21,6 +21,15 @@ func (c Container) InterceptText() string {
 	return fmt.Sprintf("members' TCP is led to port %d of %s", c.Intercept, c.Name)
 }
 
+// PingText returns who may ping from the container, an ambassador.
+func (c Container) PingText() string {
+	first, last, _ := strings.Cut(c.PingGroups, " ")
+	if first == last {
+		return fmt.Sprintf("%s may ping, as group %s", c.Name, first)
+	}
+	return fmt.Sprintf("%s may ping, as groups %s to %s", c.Name, first, last)
+}
+
 // String returns the destination as a group file has it: "[2001:db8::]/32:443/tcp".
 func (a Allow) String() string {
 	prefix, port := a.Prefix, "*"

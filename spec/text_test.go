@@ -9,6 +9,8 @@ func TestTexts(t *testing.T) {
 		{"container", proxy.Title(), "proxy (ambassador)"},
 		{"container without labels", Container{Name: "web"}.Title(), "web"},
 		{"intercept", proxy.InterceptText(), "members' TCP is led to port 15001 of proxy"},
+		{"ping", Container{Name: "proxy", Door: Door{PingGroups: "0 99"}}.PingText(), "proxy may ping, as groups 0 to 99"},
+		{"ping of one group", Container{Name: "proxy", Door: Door{PingGroups: "7 7"}}.PingText(), "proxy may ping, as group 7"},
 		{"allowed network", Allow{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}.String(), "203.0.113.0/24:443/tcp"},
 		{"allowed IPv6 network", Allow{Prefix: "2001:db8::/32", Protocol: "udp"}.String(), "[2001:db8::]/32:*/udp"},
 		{"port of every address", Publish{Host: 8443, Protocol: "tcp"}.HostPort(), "8443/tcp"},

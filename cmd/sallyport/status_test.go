@@ -174,7 +174,7 @@ func TestWriteGroupHasTheDoor(t *testing.T) {
 		Upstreams: []spec.Upstream{{Name: "api", Listen: 9001}}, Allow: []spec.Allow{{Prefix: "192.0.2.1/32", Protocol: "tcp"}},
 		Publish:   []spec.Publish{{Name: "http", Host: 8443, Port: 443, Protocol: "tcp"}},
 		Intercept: 15001, Rate: spec.Rate{Out: 2_000_000}, Quota: 5 << 30,
-		Unsafe: spec.Unsafe{Capabilities: []string{"NET_RAW"}},
+		Unsafe: spec.Unsafe{Capabilities: []string{"NET_RAW"}}, PingGroups: "0 0",
 	}
 	written := func(d spec.Door) string {
 		var out strings.Builder

@@ -54,6 +54,8 @@ var techniques = map[string]deed{
 	"smc":             connect(unix.SOCK_STREAM, 256, nil), // IPPROTO_SMC, Linux 6.11
 	"fastopen":        fastopen,
 	"ping":            ping,
+	"ping-socket":     open(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP),
+	"ping-socket-6":   open(unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_ICMPV6),
 	"raw-icmp":        rawICMP,
 	"fragments":       fragments,
 	"broadcast":       sendto(unix.SOCK_DGRAM, 0, func(fd int, _ target) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1) }),

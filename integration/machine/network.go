@@ -18,14 +18,18 @@ import (
 // ports to them.
 func DropFence(t testing.TB, cgroup string) {
 	t.Helper()
+	DropPrograms(t, cgroup, ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress, ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind)
+}
+
+// DropPrograms takes every program away from the hooks of a cgroup.
+func DropPrograms(t testing.TB, cgroup string, hooks ...ebpf.AttachType) {
+	t.Helper()
 	dir, err := os.Open(cgroup)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	for _, hook := range []ebpf.AttachType{
-		ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress, ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind,
-	} {
+	for _, hook := range hooks {
 		found, err := link.QueryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: hook})
 		if err != nil {
 			t.Fatal(err)

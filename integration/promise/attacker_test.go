@@ -63,6 +63,13 @@ group "early" {
 }
 `
 
+// pinging returns a group file whose ambassadors may ping.
+func pinging(file string) string {
+	const door = `ambassador "amb" {`
+	return strings.ReplaceAll(file, door, door+`
+    sysctls = { "net.ipv4.ping_group_range" = "0 2147483647" }`)
+}
+
 // An outcome is one attempt, as the attacker saw it.
 type outcome struct {
 	Technique string  `json:"technique"`

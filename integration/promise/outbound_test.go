@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/sallyport/sallyport/integration/machine"
 )
 
@@ -25,6 +27,8 @@ var outbound = []technique{
 	{name: "smc", what: "SMC", to4: machine.Victim4, to6: machine.Victim6, optional: true},
 	{name: "fastopen", what: "tcp, fast open", to4: machine.Victim4, to6: machine.Victim6},
 	{name: "ping", what: "ICMP echo, ping socket", to4: machine.Victim4, to6: machine.Victim6},
+	{name: "ping-socket", what: "a ping socket, for loopback too", to4: nowhere, door: true},
+	{name: "ping-socket-6", what: "a ping socket for ICMPv6, for loopback too", to4: nowhere, door: true},
 	{name: "raw-icmp", what: "ICMP echo, raw socket", to4: machine.Victim4, to6: machine.Victim6, root: true},
 	{name: "fragments", to4: machine.Victim4, to6: machine.Victim6},
 	{name: "broadcast", to4: "255.255.255.255", public: true},
@@ -74,15 +78,34 @@ func TestPromiseOutbound(t *testing.T) {
 	r.try(one, outbound)
 	r.try(two, identity)
 	r.try(three, families)
+	r.withPingSockets(one)
 	r.withoutRules(one, outbound)
 }
 
-// openSysctls sets the sysctls that groups close as well, because no row may depend on them: ping
-// sockets, forwarding and source routes.
+// withPingSockets takes away the program that refuses ping sockets to members. What the app sends
+// by one still does not come out.
+func (r *outboundTest) withPingSockets(s *section) {
+	r.T.Helper()
+	defer r.Freeze()()
+	machine.DropPrograms(r.T, r.CgroupV2("g/members"), ebpf.AttachCGroupInetSockCreate)
+	opened := technique{name: "ping-socket", door: true}
+	if got := opened.row(nowhere, try{who: "app", o: ask(r.T, r.ns, 7001, attackOrder{how: "self", technique: opened.name, to: nowhere})}, nil); got.seen != "opened" {
+		r.T.Errorf("without its program no ping socket is opened either: %s", got.seen)
+	}
+	x := technique{name: "ping", what: "ICMP echo, ping socket, if it could be made"}
+	for _, to := range []string{machine.Victim4, machine.Victim6} {
+		o := ask(r.T, r.ns, 7001, attackOrder{how: "self", technique: x.name, to: to})
+		out := r.seen.Take(r.T, machine.AnyFrame)
+		s.add(x.row(to, try{who: "app", o: o}, out), out)
+		r.control(s, x, to)
+	}
+}
+
+// openSysctls sets the sysctls that groups close as well, because no row may depend on them:
+// forwarding and source routes. Ping sockets are opened by the groups' own files.
 func openSysctls() error {
 	for key, value := range map[string]string{
-		"ipv4/ping_group_range": "0 2147483647",
-		"ipv4/ip_forward":       "1", "ipv6/conf/all/forwarding": "1",
+		"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1",
 		"ipv4/conf/all/accept_source_route": "1", "ipv4/conf/lo/accept_source_route": "1",
 		"ipv4/conf/all/rp_filter": "0", "ipv4/conf/lo/rp_filter": "0", "ipv4/conf/lo/accept_local": "1",
 		"ipv6/conf/all/seg6_enabled": "1", "ipv6/conf/lo/seg6_enabled": "1",

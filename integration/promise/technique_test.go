@@ -61,7 +61,7 @@ type outboundTest struct {
 func newOutboundTest(t testing.TB) *outboundTest {
 	t.Helper()
 	m := machine.New(t, "")
-	m.Apply("g.hcl", fmt.Sprintf(attackers, machine.AttackImage))
+	m.Apply("g.hcl", fmt.Sprintf(pinging(attackers), machine.AttackImage))
 	applyEarly(m)
 	r := &outboundTest{Machine: m, ns: m.Netns("g"), early: m.Netns("early"), seen: machine.NewCapture(t, m.Host)}
 	by := func(ns netns.NsHandle, port int) func(attackOrder) (outcome, error) {
@@ -79,7 +79,7 @@ func newOutboundTest(t testing.TB) *outboundTest {
 // the folder by hand.
 func applyEarly(m *machine.Machine) {
 	m.T.Helper()
-	if err := os.WriteFile(filepath.Join(m.Groups, "early.hcl"), fmt.Appendf(nil, early, machine.AttackImage), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(m.Groups, "early.hcl"), fmt.Appendf(nil, pinging(early), machine.AttackImage), 0o600); err != nil {
 		m.T.Fatal(err)
 	}
 	machine.Eventually(m.T, time.Minute, "the init of early runs", func() error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
 	"github.com/sallyport/sallyport/netns/netnstest"
+	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
 func TestRootSelfTest(t *testing.T) {
@@ -167,9 +169,18 @@ func policies(t *testing.T) (map[string]egress.Policy, map[string]string) {
 	quota.Quota, allowQuota.Quota = 1000, 5<<30
 	intercept, interceptAll := base, allowQuota
 	intercept.Intercept, interceptAll.Intercept = 15001, 15001
+	ping := allowQuota
+	ping.Pings = true
+	ping.Allow = slices.Clone(ping.Allow)
+	for _, e := range ping.Allow {
+		if e.Port == 0 {
+			ping.Allow = append(ping.Allow, egress.Endpoint{Prefix: e.Prefix, Protocol: ruleset.ICMP})
+		}
+	}
 	return map[string]egress.Policy{
 		"sealed": {Mode: egress.Sealed, Signals: true}, "ambassador": base, "allow": allow, "nowhere": nowhere, "direct": direct, "quota": quota, "allow_quota": allowQuota,
 		"intercept": intercept, "intercept_all": interceptAll,
+		"ping": ping,
 	}, names
 }
 

@@ -39,6 +39,8 @@ import (
 // and the tag of the attached program shows its ports. The kernel runs the program in bind(2)
 // only, for the cgroup in which the socket was made. Port 0 passes: [netns.ReservePorts] keeps the
 // kernel from choosing one of these ports itself. A socket that is bound already keeps its port.
+//
+// Where the ambassador may ping, there is a third part: see [RefusePingSockets].
 
 // loopback is the index of lo in every network namespace.
 const loopback = 1
@@ -104,7 +106,7 @@ func bindSpec(family ebpf.AttachType, closed netns.Ports) *ebpf.ProgramSpec {
 var (
 	directions = []ebpf.AttachType{ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress}
 	families   = []ebpf.AttachType{ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind}
-	hooks      = slices.Concat(directions, families)
+	hooks      = append(slices.Concat(directions, families), createHook)
 )
 
 // A blueprint is a program that need not be loaded to be recognised.
@@ -184,7 +186,8 @@ func Fence(h cgroup.Hierarchies, path string, closed netns.Ports) error {
 	return nil
 }
 
-// Unfence removes the fence, whichever ports it has. A cgroup without one is no error.
+// Unfence removes the fence, whichever ports it has, and what [RefusePingSockets] attached. A
+// cgroup without them is no error.
 func Unfence(h cgroup.Hierarchies, path string) error {
 	err := eachOfOurs(h, path, func(dir *os.File, hook ebpf.AttachType, p *ebpf.Program) error {
 		return link.RawDetachProgram(link.RawDetachProgramOptions{Target: int(dir.Fd()), Program: p, Attach: hook})
@@ -274,7 +277,7 @@ func eachHook(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachTy
 func eachOfOurs(h cgroup.Hierarchies, path string, do func(*os.File, ebpf.AttachType, *ebpf.Program) error) error {
 	return eachHook(h, path, func(dir *os.File, hook ebpf.AttachType, found []ebpf.ProgramID) error {
 		return lookAt(found, func(p *ebpf.Program, info *ebpf.ProgramInfo) error {
-			if info.Name != filterName && info.Name != bindName {
+			if info.Name != filterName && info.Name != bindName && info.Name != pingName {
 				return nil
 			}
 			return do(dir, hook, p)

@@ -69,6 +69,9 @@ func passChains(p Policy) []ruleset.Chain {
 	}
 	udp := ruleset.L4Proto(unix.IPPROTO_UDP)
 	out := []ruleset.Rule{ruleset.NewRule("", udp, ruleset.Jump(remember)), ruleset.NewRule("", ruleset.Count(ambassadorOut), ruleset.Accept())}
+	if p.pings() {
+		out = slices.Concat(out[:1], judgeICMP(), out[1:])
+	}
 	in := []ruleset.Rule{ruleset.NewRule("", udp, ruleset.Jump(expected)), ruleset.NewRule("", ruleset.Count(ambassadorIn), ruleset.Accept())}
 	chains := []ruleset.Chain{{Name: remember, Rules: rememberRules(p)}}
 	if p.limited() {

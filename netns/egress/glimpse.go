@@ -14,6 +14,7 @@ import (
 type Glimpse struct {
 	Generation ruleset.Generation // of the rules
 	Reserved   netns.Ports        // see [netns.ReservedPorts]
+	PingGroups string             // see [netns.SetPingGroups]
 	reflects   bool               // see [netns.ReflectsMarks]; only if it was asked for
 }
 
@@ -23,7 +24,10 @@ func Visit(ns *os.File, marks bool) (g Glimpse, err error) {
 		if g.Generation, err = ruleset.Glance(); err != nil {
 			return err
 		}
-		if g.Reserved, err = netns.ReservedPortsHere(); err != nil || !marks {
+		if g.Reserved, err = netns.ReservedPortsHere(); err != nil {
+			return err
+		}
+		if g.PingGroups, err = netns.PingGroupsHere(); err != nil || !marks {
 			return err
 		}
 		g.reflects, err = netns.ReflectsMarksHere()

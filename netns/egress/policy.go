@@ -3,7 +3,8 @@
 // cgroup in which its sockets were created. RULES.md has the reasons for the rules and their order.
 //
 // Behind the rules there is a fence on the members' cgroup (fence.go). It is independent of the
-// rules. On kernels that can, programs on both cgroups separate abstract unix sockets
+// rules. Where the ambassador may ping, another program there refuses ping sockets (ping.go). On
+// kernels that can, programs on both cgroups separate abstract unix sockets
 // (separate.go).
 //
 // Counters are by side (ambassador, members, the kernel, unknown) and by whether the packet passed.
@@ -47,6 +48,9 @@ type Policy struct {
 	// Intercept is a port of the ambassador on loopback. The members' TCP to the outside is
 	// redirected to it. 0 means refused.
 	Intercept uint16
+	// Pings lets the ambassador ask for echoes by ICMP, where it may go, and lets the answers in.
+	// In the modes sealed and direct it changes nothing. [RefusePingSockets] belongs to it.
+	Pings bool
 	// Opened are flows that are open already. They are remembered if the namespace has no memory of
 	// flows yet, as that of an older daemon. Otherwise they are ignored.
 	Opened []Flow
@@ -87,7 +91,7 @@ func (p Policy) validate() error {
 		}
 	}
 	for _, x := range p.Allow {
-		if _, err := ruleset.Protocol(x.Protocol); err != nil {
+		if _, err := x.Number(); err != nil {
 			return fmt.Errorf("allow %s: %w", x.Prefix, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/netns/cgroup"
 	"github.com/sallyport/sallyport/netns/egress"
+	"github.com/sallyport/sallyport/netns/ruleset"
 )
 
 // An invalid policy is refused before the kernel is asked.
@@ -26,8 +27,11 @@ func TestPolicyRefused(t *testing.T) {
 		{"published protocol", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: c, Published: []egress.Port{{Protocol: "sctp", Port: 1}}},
 			`published port 1: protocol "sctp" is neither tcp nor udp`},
 		{"allowed protocol", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: c,
-			Allow: []egress.Endpoint{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Protocol: "icmp"}}},
-			`allow 192.0.2.0/24: protocol "icmp" is neither tcp nor udp`},
+			Allow: []egress.Endpoint{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Protocol: "sctp"}}},
+			`allow 192.0.2.0/24: protocol "sctp" is neither tcp nor udp`},
+		{"allowed port of a protocol without ports", egress.Policy{Mode: egress.Ambassador, Ambassador: c, Members: c,
+			Allow: []egress.Endpoint{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Protocol: ruleset.ICMP, Port: 7}}},
+			`allow 192.0.2.0/24: protocol "icmp" has no ports, and port 7 is asked for`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

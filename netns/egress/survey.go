@@ -101,7 +101,7 @@ func readSurveyLayout() (k surveyLayout, err error) {
 	for _, v := range hooks.Values {
 		number[v.Name] = int16(v.Value)
 	}
-	for _, name := range []string{"CGROUP_INET_INGRESS", "CGROUP_INET_EGRESS", "CGROUP_INET4_BIND", "CGROUP_INET6_BIND"} {
+	for _, name := range []string{"CGROUP_INET_INGRESS", "CGROUP_INET_EGRESS", "CGROUP_INET4_BIND", "CGROUP_INET6_BIND", "CGROUP_INET_SOCK_CREATE"} {
 		n, ok := number[name]
 		if !ok {
 			return k, fmt.Errorf("the kernel has no hook %s", name)

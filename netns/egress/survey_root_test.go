@@ -91,6 +91,9 @@ func (s *surveyHost) passes(hook ebpf.AttachType, n int) *ebpf.Program {
 	if hook == ebpf.AttachCGroupInet4Bind || hook == ebpf.AttachCGroupInet6Bind {
 		kind = ebpf.CGroupSockAddr
 	}
+	if hook == ebpf.AttachCGroupInetSockCreate {
+		kind = ebpf.CGroupSock
+	}
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "theirs", Type: kind, AttachType: hook, License: "MIT",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R1, int32(n)), asm.Mov.Imm(asm.R0, 1), asm.Return()}})
 	s.must(err)
@@ -140,10 +143,13 @@ func TestRootSurvey(t *testing.T) {
 		{name: "a program in effect from above", do: func() { s.attach(group, above, ebpf.AttachCGroupInetEgress, unix.BPF_F_ALLOW_MULTI) }},
 		{name: "that taken away", do: func() { s.detach(group, above, ebpf.AttachCGroupInetEgress) }},
 		{name: "a side made anew", do: func() { s.must(s.h.Remove(ambassador)); s.make(path.Join(ambassador, "proxy/leaf")) }},
+		{name: "ping sockets refused", do: func() { s.must(egress.RefusePingSockets(s.h, members)) }},
+		{name: "the same again", do: func() { s.must(egress.RefusePingSockets(s.h, members)) }, none: true},
+		{name: "ping sockets left", do: func() { s.must(egress.LeavePingSockets(s.h, members)) }},
 		{name: "the fence removed", do: func() { s.must(egress.Unfence(s.h, members)) }},
 		{name: "the fence put back", do: func() { s.must(egress.Fence(s.h, members, netns.PortsOf(443))) }},
 	}
-	for _, hook := range []ebpf.AttachType{ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress, ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind} {
+	for _, hook := range []ebpf.AttachType{ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress, ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind, ebpf.AttachCGroupInetSockCreate} {
 		theirs := s.passes(hook, 2)
 		changes = append(changes,
 			change{name: fmt.Sprint(hook, " replaced"), do: func() { s.attach(members, theirs, hook, 0) }},

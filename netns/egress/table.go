@@ -80,6 +80,9 @@ func createTable(p Policy) ruleset.Table {
 		},
 	}
 	t.Chains = append(append(t.Chains, passChains(p)...), inboundChains(p)...)
+	if p.pings() {
+		t.Sets, t.Chains = append(t.Sets, echoSets()...), append(t.Chains, echoChain())
+	}
 	t.Quotas = quotas(p)
 	if p.intercepts() {
 		t.Chains = append(t.Chains, interceptChains(p)...)
@@ -204,6 +207,9 @@ func inputRules(p Policy) []ruleset.Rule {
 		ruleset.NewRule("5: neighbour discovery", ruleset.NeighbourDiscovery(), ruleset.Count(kernelIn), ruleset.Accept()),
 	}
 	rules = append(rules, icmpErrors()...)
+	if p.pings() {
+		rules = append(rules, echoReplies()...)
+	}
 	return append(rules, ruleset.NewRule("6: everything else", ruleset.Goto(keepOut)))
 }
 

@@ -14,8 +14,25 @@ import (
 // An Endpoint is a set of destinations.
 type Endpoint struct {
 	Prefix   netip.Prefix
-	Protocol string // "tcp" or "udp"
+	Protocol string // "tcp", "udp", or ICMP for that of the prefix's family
 	Port     uint16 // 0: any
+}
+
+// ICMP is the protocol of an [Endpoint] for ICMP, and for ICMPv6 if its prefix is of IPv6. Its port
+// is 0.
+const ICMP = "icmp"
+
+// Number returns the number of the endpoint's protocol.
+func (e Endpoint) Number() (byte, error) {
+	switch {
+	case e.Protocol != ICMP:
+		return Protocol(e.Protocol)
+	case e.Port != 0:
+		return 0, fmt.Errorf("protocol %q has no ports, and port %d is asked for", ICMP, e.Port)
+	case e.Prefix.Addr().Is6():
+		return unix.IPPROTO_ICMPV6, nil
+	}
+	return unix.IPPROTO_ICMP, nil
 }
 
 // Protocol returns the number of "tcp" or "udp".
@@ -92,7 +109,7 @@ func (a AllowSet) holding(e Endpoint) string {
 }
 
 func (e Endpoint) key(prefix [][]byte, addr netip.Addr) []byte {
-	proto, _ := Protocol(e.Protocol) // checked before
+	proto, _ := e.Number() // checked before
 	parts := append(slices.Clone(prefix), addr.AsSlice(), []byte{proto})
 	if e.Port != 0 {
 		parts = append(parts, Port(e.Port))

@@ -280,7 +280,7 @@ func (e Entry) validate() error {
 		}
 	}
 	for _, a := range e.Allow {
-		if _, err := ruleset.Protocol(a.Protocol); err != nil {
+		if _, err := a.Number(); err != nil {
 			return fmt.Errorf("allow %s: %w", a.Prefix, err)
 		}
 	}

@@ -56,6 +56,7 @@ var notCompared = map[reflect.Type][]string{
 var fileWords = map[string]string{
 	"mounts": "mount", "files": "file", "secrets": "secret", "probes": "probe", "upstreams": "upstream", "role": "kind of block",
 	"network.servers": "network.dns.servers", "intercept": "intercept.port",
+	"ping_groups": "sysctls." + spec.PingSysctl,
 }
 
 func sideOf(g *spec.Group, h hiding) side {

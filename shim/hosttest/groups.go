@@ -103,6 +103,7 @@ func FullDoor(g *spec.Group) {
 	a := g.Container("proxy")
 	a.Upstreams = []spec.Upstream{{Name: "api", Listen: 9001}}
 	a.Allow = []spec.Allow{{Prefix: "203.0.113.0/24", Port: 443, Protocol: "tcp"}}
+	a.PingGroups = "0 2147483647"
 }
 
 // Without returns an edit that drops a container.

@@ -170,6 +170,9 @@ func policyOf(g *spec.Group) string {
 	if a.Intercept != 0 {
 		policy += fmt.Sprintf(", members are redirected to its port %d", a.Intercept)
 	}
+	if a.PingGroups != "" {
+		policy += ", groups " + a.PingGroups + " of it may ping"
+	}
 	return policy
 }
 

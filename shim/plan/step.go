@@ -123,6 +123,9 @@ func doorText(a *spec.Container) string {
 	if a.Intercept != 0 {
 		text += "; " + a.InterceptText()
 	}
+	if a.PingGroups != "" {
+		text += "; " + a.PingText()
+	}
 	return text
 }
 

@@ -65,12 +65,15 @@ func paths(g *spec.Group) []path {
 	return out
 }
 
-// textPaths lists how members' packets come to the ambassador without being sent to it, and what is
-// given up.
+// textPaths lists how members' packets come to the ambassador without being sent to it, who may
+// ping, and what is given up.
 func textPaths(g *spec.Group, a *spec.Container) []path {
 	var out []path
 	if a.Intercept != 0 {
 		out = append(out, path{text: a.InterceptText()})
+	}
+	if a.PingGroups != "" {
+		out = append(out, path{text: a.PingText()})
 	}
 	if g.DNS == spec.DNSAmbassador {
 		out = append(out, path{text: "members' questions for names go to " + a.Name})

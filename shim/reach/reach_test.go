@@ -75,6 +75,7 @@ func TestDifference(t *testing.T) {
 			"proxy (ambassador) may send 3Mbit a second, 2Mbit a second before",
 			"proxy (ambassador) may exchange 6GiB, 5GiB before",
 		}, []string{"proxy (ambassador) may receive 512kbit a second, 10Mbit a second before"}},
+		{"who may ping", hosttest.Checkout(), hosttest.Checkout(hosttest.EditContainer("proxy", func(c *spec.Container) { c.PingGroups = "0 99" })), []string{"proxy may ping, as groups 0 to 99"}, nil},
 		{"led to another port", hosttest.Checkout(hosttest.EveryDoor), hosttest.Checkout(hosttest.EveryDoor, hosttest.EditContainer("proxy", func(c *spec.Container) { c.Intercept = 15002 })), []string{"members' TCP is led to port 15002 of proxy"}, []string{"members' TCP is led to port 15001 of proxy"}},
 		{"limits of a new door are no change", nil, hosttest.Checkout(hosttest.EveryLimit), []string{anywhere, inbound}, nil},
 	} {

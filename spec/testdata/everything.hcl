@@ -135,6 +135,10 @@ group "everything" {
       in  = "1.5Mbit"
     }
     quota = "5GiB"
+    sysctls = {
+      "kernel.msgmax"             = 9000
+      "net.ipv4.ping_group_range" = " 0 2147483647 "
+    }
     unsafe { capabilities = ["net_raw", "CAP_NET_ADMIN", "NET_RAW"] }
     file "/etc/proxy.cfg" {
       source = "conf/proxy.cfg"

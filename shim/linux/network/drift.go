@@ -103,6 +103,7 @@ type fingerprint struct {
 	fence    string
 	cgroups  string // of the group's containers, without a survey
 	reserved string // ports of the group's namespace
+	pings    string // groups of users in it who can ping
 	err      string // why the part could not be read
 }
 
@@ -251,7 +252,7 @@ func (d *Drift) readGroup(group string, g *groupDrift, f *fingerprint) error {
 	if err != nil {
 		return err
 	}
-	f.rulesKnown, f.rules, f.reserved = seen.Unchanged(), seen.Generation, seen.Reserved.String()
+	f.rulesKnown, f.rules, f.reserved, f.pings = seen.Unchanged(), seen.Generation, seen.Reserved.String(), seen.PingGroups
 	f.ignoreKnownRules()
 	if f.links, err = netns.FingerprintOf(ns); err != nil {
 		return err
@@ -291,7 +292,7 @@ func (d *Drift) Describe(part host.Part, want *spec.Group) []string {
 		return []string{"its namespace, or all rules in it"}
 	case host.PartRules:
 		return []string{"the rules in its namespace, the fence around its members, the ports closed to them, " +
-			"what keeps abstract sockets apart, or the cgroups of its containers"}
+			"who can ping, what keeps abstract sockets apart, or the cgroups of its containers"}
 	case host.PartLimits:
 		return []string{"the limits of its cgroup"}
 	case host.PartLink:

@@ -185,6 +185,9 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 	if err != nil {
 		return err
 	}
+	if err := n.beginPings(ns, want); err != nil {
+		return err
+	}
 	// While the rules change, the ports before and after are closed.
 	ports := closedPorts(want)
 	wide := ports.Union(before)
@@ -200,7 +203,7 @@ func (n *Network) Admit(_ context.Context, want *spec.Group) error {
 		}
 	}
 	// A setting that the kernel refuses keeps nothing open that the rules have closed.
-	err = errors.Join(setSettings(ns, want), n.removeLeftCgroups(want))
+	err = errors.Join(setSettings(ns, want), n.finishPings(ns, want), n.removeLeftCgroups(want))
 	if want.Egress != spec.EgressNone {
 		return err
 	}

@@ -136,6 +136,9 @@ func (n *Network) observeRules(ns *os.File, group string, want *spec.Group, plac
 		ok, err = n.portsClosed(seen.Reserved, want)
 	}
 	if err == nil && ok {
+		ok, err = n.pingsAsWanted(seen.PingGroups, want)
+	}
+	if err == nil && ok {
 		ok, err = netns.HasSysctls(ns, settingsOf(want))
 	}
 	if err != nil {

@@ -16,11 +16,30 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
+// attachOther attaches a program of someone else's, which lets everything pass.
+func attachOther(t *testing.T, n *Network, cgroup string, hook ebpf.AttachType, kind ebpf.ProgramType, flags uint32) {
+	t.Helper()
+	theirs, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "theirs", Type: kind, AttachType: hook, License: "MIT",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	dir, err := os.Open(filepath.Join(n.cgroups.V2, cgroup))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: theirs, Attach: hook, Flags: flags}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A Drift detects that programs are taken away or replaced, by a survey of all groups, and without
 // one where the kernel has none.
 func TestRootDriftOfPrograms(t *testing.T) {
 	n := newNetwork(t, testLayout(t))
-	g, other := testGroup("checkout", nil), testGroup("till", nil)
+	g, other := testGroup("checkout", func(g *spec.Group) { g.Ambassador().PingGroups = "0 0" }), testGroup("till", nil)
 	for _, g := range []*spec.Group{g, other} {
 		defer removeGroup(t, n, g.Name)
 		bringUp(t, n, g)
@@ -29,20 +48,7 @@ func TestRootDriftOfPrograms(t *testing.T) {
 	members := n.layout.CgroupParent(g.Name, spec.App)
 	replace := func(t *testing.T, hook ebpf.AttachType, kind ebpf.ProgramType) {
 		t.Helper()
-		theirs, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "theirs", Type: kind, AttachType: hook, License: "MIT",
-			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer theirs.Close()
-		dir, err := os.Open(filepath.Join(n.cgroups.V2, members))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dir.Close()
-		if err := link.RawAttachProgram(link.RawAttachProgramOptions{Target: int(dir.Fd()), Program: theirs, Attach: hook}); err != nil {
-			t.Fatal(err)
-		}
+		attachOther(t, n, members, hook, kind, 0)
 	}
 	for name, surveys := range map[string]bool{"surveyed": true, "one by one": false} {
 		d := n.NewDrift()
@@ -79,6 +85,7 @@ func TestRootDriftOfPrograms(t *testing.T) {
 			"ingress replaced": func() { replace(t, ebpf.AttachCGroupInetIngress, ebpf.CGroupSKB) },
 			"egress replaced":  func() { replace(t, ebpf.AttachCGroupInetEgress, ebpf.CGroupSKB) },
 			"bind4 replaced":   func() { replace(t, ebpf.AttachCGroupInet4Bind, ebpf.CGroupSockAddr) },
+			"create replaced":  func() { replace(t, ebpf.AttachCGroupInetSockCreate, ebpf.CGroupSock) },
 			"bind6 replaced":   func() { replace(t, ebpf.AttachCGroupInet6Bind, ebpf.CGroupSockAddr) },
 		} {
 			settle()

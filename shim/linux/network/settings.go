@@ -32,7 +32,7 @@ func setSettings(ns *os.File, want *spec.Group) error {
 // explainSettings adds a hint to the error of a setting that the kernel does not take.
 func explainSettings(err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return &hint.Error{Err: err, Hint: "this kernel has no such setting: take it out of the sysctls in the group's network block"}
+		return &hint.Error{Err: err, Hint: "this kernel has no such setting: take it out of the group's sysctls"}
 	}
-	return &hint.Error{Err: err, Hint: "the kernel does not take this value: correct it in the sysctls of the group's network block"}
+	return &hint.Error{Err: err, Hint: "the kernel does not take this value: correct it in the group's sysctls"}
 }

@@ -34,7 +34,7 @@ func (n *Network) policy(want *spec.Group, cgroup func(path string) (cgroup.Cgro
 	if a == nil {
 		return p, nil
 	}
-	p.Intercept, p.Quota = a.Intercept, uint64(a.Quota)
+	p.Intercept, p.Quota, p.Pings = a.Intercept, uint64(a.Quota), pings(want)
 	for _, x := range a.Publish {
 		for one := range x.Each() {
 			p.Published = append(p.Published, egress.Port{Protocol: one.Protocol, Port: one.Port})
@@ -73,6 +73,9 @@ func endpoints(want *spec.Group) ([]egress.Endpoint, error) {
 			return nil, fmt.Errorf("allow of group %q: %w", want.Name, err)
 		}
 		out = append(out, egress.Endpoint{Prefix: prefix, Protocol: x.Protocol, Port: x.Port})
+	}
+	if pings(want) {
+		out = withEchoes(out)
 	}
 	return out, nil
 }

@@ -31,6 +31,36 @@ func TestSettingsOf(t *testing.T) {
 	}
 }
 
+// Each address of an allow list can be pinged, on both sides of the link. Without a list, without
+// the sysctl, and without a door there is nothing to add.
+func TestEchoes(t *testing.T) {
+	pinging := func(g *spec.Group) {
+		a := g.Ambassador()
+		a.PingGroups = "0 99"
+		a.Allow = []spec.Allow{{Prefix: "192.0.2.0/24", Port: 443, Protocol: "tcp"}, {Prefix: "2001:db8::1/128", Protocol: "udp"}}
+	}
+	for name, tt := range map[string]struct {
+		group *spec.Group
+		want  []string
+		pings bool
+	}{
+		"allowed":         {testGroup("g", pinging), []string{"192.0.2.0/24 tcp 443", "2001:db8::1/128 udp 0", "192.0.2.0/24 icmp 0", "2001:db8::1/128 icmp 0"}, true},
+		"anywhere":        {testGroup("g", func(g *spec.Group) { pinging(g); g.Ambassador().Allow = nil }), nil, true},
+		"no ping":         {testGroup("g", func(g *spec.Group) { pinging(g); g.Ambassador().PingGroups = "" }), []string{"192.0.2.0/24 tcp 443", "2001:db8::1/128 udp 0"}, false},
+		"egress direct":   {testGroup("g", func(g *spec.Group) { pinging(g); g.Egress = spec.EgressDirect }), nil, false},
+		"nothing to ping": {testGroup("g", func(g *spec.Group) { pinging(g); g.Egress = spec.EgressNone; g.Ambassador().Allow = nil }), nil, false},
+	} {
+		got := must(endpoints(tt.group))(t)
+		var words []string
+		for _, e := range got {
+			words = append(words, fmt.Sprintf("%s %s %d", e.Prefix, e.Protocol, e.Port))
+		}
+		if diff := cmp.Diff(tt.want, words); diff != "" || pings(tt.group) != tt.pings {
+			t.Errorf("%s: pings: %v; endpoints (-want +got):\n%s", name, pings(tt.group), diff)
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	unknown, other := fmt.Errorf("write table: %w", os.ErrNotExist), errors.New("no memory")
 	for _, tt := range []struct {

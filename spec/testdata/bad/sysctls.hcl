@@ -51,3 +51,27 @@ group "few" {
     }
   }
 }
+group "pinging" {
+  app "a" {
+    image = "x"
+  }
+  ambassador "b" {
+    image   = "x"
+    sysctls = { "net.ipv4.ping_group_range" = "1 0" }
+  }
+  network {
+    sysctls = { "net.ipv4.ping_group_range" = "0 0" }
+  }
+}
+group "pinged" {
+  app "a" {
+    image = "x"
+  }
+  ambassador "b" {
+    image = "x"
+    sysctls = {
+      "net.ipv4.ping_groups_range" = "0 0"
+      "net.core.somaxconn"         = 5
+    }
+  }
+}
