@@ -90,9 +90,12 @@ func (s *scope) evalAny(expr hclsyntax.Expression) (cty.Value, bool) {
 		return cty.DynamicVal, false
 	}
 	if left := maxElements; hasInfinite(v, &left) {
-		if divides(expr) {
+		switch {
+		case divides(expr) && callsAny(expr):
+			s.errorf(expr.Range(), "Number too large", "A number in this value is larger than any that can be written out, or it is divided by zero. Write a smaller one, or put it in quotes, and write a divisor that isn't zero.")
+		case divides(expr):
 			s.errorf(expr.Range(), "Division by zero", "This divides by zero, and has no value. Write a divisor that isn't zero.")
-		} else {
+		default:
 			s.errorf(expr.Range(), "Number too large", "A number in this value is larger than any that can be written out. Write a smaller one, or put it in quotes.")
 		}
 		return cty.DynamicVal, false
@@ -134,6 +137,18 @@ func visitNodes(expr hclsyntax.Expression, visit hclsyntax.VisitFunc) {
 func divides(expr hclsyntax.Expression) (found bool) {
 	visitNodes(expr, func(n hclsyntax.Node) hcl.Diagnostics {
 		if op, ok := n.(*hclsyntax.BinaryOpExpr); ok && (op.Op == hclsyntax.OpDivide || op.Op == hclsyntax.OpModulo) {
+			found = true
+		}
+		return nil
+	})
+	return found
+}
+
+// callsAny reports whether an expression calls a function, which may have read a number from a
+// text.
+func callsAny(expr hclsyntax.Expression) (found bool) {
+	visitNodes(expr, func(n hclsyntax.Node) hcl.Diagnostics {
+		if _, ok := n.(*hclsyntax.FunctionCallExpr); ok {
 			found = true
 		}
 		return nil

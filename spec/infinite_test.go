@@ -15,6 +15,7 @@ func TestNumbersWithoutEnd(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ expr, want string }{
 		"YAML":               {`yamldecode("1e999999999")`, "Number too large"},
+		"YAML, divided":      {`[yamldecode("1e999999999"), 1 / 2]`, "Number too large"},
 		"YAML inside":        {`yamldecode("a: [1, {b: 1e999999999}]")`, "Number too large"},
 		"YAML infinity":      {`yamldecode("[.inf]")`, "Number too large"},
 		"YAML no number":     {`yamldecode("[.nan]")`, "Invalid function argument"},

@@ -229,14 +229,9 @@ func onScreen(t *testing.T, line string, columns uint16, environ ...string) (tex
 	if err := master.Resize(console.WinSize{Width: columns, Height: 24}); err != nil {
 		t.Fatal(err)
 	}
-	received := make(chan string)
-	go func() {
-		all, _ := io.ReadAll(master) // ends with EIO when the other end is closed
-		received <- string(all)
-	}()
+	all := received(t, master)
 	status = run(strings.Fields(line), screenUI(slave, slave, environ...))
-	slave.Close()
-	return steady(<-received), status
+	return steady(all(slave)), status
 }
 
 // inPipe returns what two pipes get.

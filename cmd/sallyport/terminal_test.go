@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/containerd/console"
@@ -25,6 +28,37 @@ func openPTY(t *testing.T) (console.Console, *os.File) {
 	}
 	t.Cleanup(func() { slave.Close() })
 	return master, slave
+}
+
+// endOfTerminal is printed to a terminal once a verb has ended.
+const endOfTerminal = "\x00the end\x00"
+
+// received reads what a terminal gets, from now on. Its result prints the end to the terminal and
+// returns the text before it. The other end is closed only then: the kernel may drop what has not
+// been read by then.
+func received(t *testing.T, master io.Reader) func(slave *os.File) string {
+	text := make(chan string, 1)
+	go func() {
+		var all []byte
+		buf := make([]byte, 4096)
+		for !bytes.HasSuffix(all, []byte(endOfTerminal)) {
+			n, err := master.Read(buf)
+			if all = append(all, buf[:n]...); err != nil {
+				t.Errorf("the terminal ended early: %v", err)
+				break
+			}
+		}
+		text <- strings.TrimSuffix(string(all), endOfTerminal)
+	}()
+	return func(slave *os.File) string {
+		t.Helper()
+		if _, err := slave.WriteString(endOfTerminal); err != nil {
+			t.Fatal(err)
+		}
+		all := <-text
+		slave.Close()
+		return all
+	}
 }
 
 func echoes(t *testing.T, f *os.File) bool {

@@ -189,14 +189,9 @@ func onTerminal(t *testing.T, socket, line string) string {
 	if _, err := term.MakeRaw(int(slave.Fd())); err != nil { // else the kernel adds carriage returns
 		t.Fatal(err)
 	}
-	received := make(chan string)
-	go func() {
-		all, _ := io.ReadAll(master) // ends with EIO when the other end is closed
-		received <- string(all)
-	}()
+	text := received(t, master)
 	run(argsOf(socket, line), newUI(slave, slave, slave, nil))
-	slave.Close()
-	return <-received
+	return text(slave)
 }
 
 // argsOf returns the words of a command line for the daemon at a socket.

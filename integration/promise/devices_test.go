@@ -20,6 +20,7 @@ var devices = []technique{
 	{name: "device-make", what: "make the tun device in /dev and open it", optional: true},
 	{name: "device-bus", what: "make another device of the kernel in /dev and open it", optional: true},
 	{name: "device-disk", what: "make a disk in /dev and open it", optional: true},
+	{name: "device-line", what: "put a terminal under a line discipline, as a serial port that is to be a network link"},
 }
 
 // reachDevices is a part of class 4. No capture can see a device that is opened, so the attackers'
@@ -37,6 +38,9 @@ func reachDevices(t *testing.T, r *outboundTest) {
 	for _, x := range devices {
 		for _, y := range r.all(x, nowhere, 0) {
 			got := row{technique: x.title(), who: y.who, expected: refused, seen: refused, told: y.o.told(), control: "root there" + ifThere}
+			if !x.optional {
+				got.control = "root there"
+			}
 			switch {
 			case y.err != nil:
 				got.seen = "the attacker failed"

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"os"
 	"time"
@@ -58,7 +59,7 @@ type Counts struct {
 
 // ReadCounts reads what the rules of a namespace have refused, and what of the ambassador's quota
 // is spent. Before that it arms the signal of refusals, again if it was sent and again is true.
-// Without our table the error is os.ErrNotExist.
+// Without our table the error is os.ErrNotExist. With another error it has what could be read.
 func ReadCounts(ns *os.File, again bool) (c Counts, err error) {
 	conn, err := ruleset.Open(int(ns.Fd()))
 	if err != nil {
@@ -69,15 +70,13 @@ func ReadCounts(ns *os.File, again bool) (c Counts, err error) {
 	if c.Signal, err = conn.Arm(TableName, refusedSignal, again); err != nil {
 		return c, err
 	}
-	if c.Denials, err = readDenials(conn); err != nil {
+	if c.Denials, err = readDenials(conn); errors.Is(err, os.ErrNotExist) {
 		return c, err
 	}
-	err = inbound.Read(conn, TableName, func(_ ruleset.Set, _ []byte, o ruleset.Origin) { c.Inbound = append(c.Inbound, o) })
-	if err != nil {
-		return c, err
-	}
-	c.Used, c.Quota, err = readSpent(conn)
-	return c, err
+	err = errors.Join(err, inbound.Read(conn, TableName, func(_ ruleset.Set, _ []byte, o ruleset.Origin) { c.Inbound = append(c.Inbound, o) }))
+	var spentErr error
+	c.Used, c.Quota, spentErr = readSpent(conn)
+	return c, errors.Join(err, spentErr)
 }
 
 // ReadDenials is [ReadCounts] without the quota.
@@ -92,15 +91,16 @@ func ReadDenials(ns *os.File) ([]Denial, error) {
 
 func readDenials(conn *ruleset.Conn) (out []Denial, err error) {
 	for _, s := range denials.Filled() {
-		found, err := ruleset.CountedElements(conn, TableName, s)
-		if err != nil {
-			return nil, err
+		found, readErr := ruleset.CountedElements(conn, TableName, s)
+		if errors.Is(readErr, os.ErrNotExist) {
+			return nil, readErr
 		}
+		err = errors.Join(err, readErr)
 		for _, x := range found {
 			out = append(out, parseDenial(x))
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 func parseDenial(x ruleset.CountedElement) Denial {

@@ -113,21 +113,19 @@ func tooFast(set string, by Field) []Expr {
 }
 
 // Read calls do with each element of a table. Without the table, or if it has no such sets, there
-// is none.
-func (o Origins) Read(conn *Conn, table string, do func(set Set, key []byte, found Origin)) error {
+// is none. A set that can't be read keeps back no other.
+func (o Origins) Read(conn *Conn, table string, do func(set Set, key []byte, found Origin)) (err error) {
 	for _, s := range o.Counted() {
-		elements, err := CountedElements(conn, table, s)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
+		elements, readErr := CountedElements(conn, table, s)
+		if errors.Is(readErr, os.ErrNotExist) {
 			return err
 		}
+		err = errors.Join(err, readErr)
 		for _, e := range elements {
 			do(s, e.Key, o.parse(s.Name, e))
 		}
 	}
-	return nil
+	return err
 }
 
 // parse splits a key into its fields: link, protocol, address and port, each padded to four bytes.

@@ -84,13 +84,10 @@ func refuseRules(c Config) []ruleset.Rule {
 }
 
 // Refused reads what the host refused to the groups, by link and in no order. Without a table it is
-// empty.
+// empty. With an error it has what could be read.
 func (u *Uplink) Refused() (map[string][]Refusal, error) {
 	refused := map[string][]Refusal{}
-	if err := u.locked(func(conn *ruleset.Conn) error { return u.readRefused(conn, refused) }); err != nil {
-		return nil, err
-	}
-	return refused, nil
+	return refused, u.locked(func(conn *ruleset.Conn) error { return u.readRefused(conn, refused) })
 }
 
 // ArmRefused is [Uplink.Refused] after it has armed [RefusedSignal], which [ruleset.Conn.Arm]
@@ -123,24 +120,23 @@ func (u *Uplink) readRefused(conn *ruleset.Conn, refused map[string][]Refusal) e
 	})
 }
 
-func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(set ruleset.Set, key []byte, r Refusal)) error {
+// eachRefusal calls do with each refusal. A set that can't be read keeps back no other.
+func (u *Uplink) eachRefusal(conn *ruleset.Conn, do func(set ruleset.Set, key []byte, r Refusal)) (err error) {
 	for _, s := range refusals.Filled() {
-		found, err := ruleset.CountedElements(conn, u.config.Table, s)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
+		found, readErr := ruleset.CountedElements(conn, u.config.Table, s)
+		if errors.Is(readErr, os.ErrNotExist) {
 			return err
 		}
+		err = errors.Join(err, readErr)
 		for _, x := range found {
 			do(s, x.Key, parseRefusal(x))
 		}
 	}
-	return inbound.Read(conn, u.config.Table, func(s ruleset.Set, key []byte, o ruleset.Origin) {
+	return errors.Join(err, inbound.Read(conn, u.config.Table, func(s ruleset.Set, key []byte, o ruleset.Origin) {
 		do(s, key, Refusal{
 			Inbound: true, Source: o.Source, Protocol: o.Protocol, Destination: netip.AddrPortFrom(netip.Addr{}, o.Port), Counter: o.Counter, Expires: o.Expires,
 		})
-	})
+	}))
 }
 
 func parseRefusal(x ruleset.CountedElement) Refusal {

@@ -54,6 +54,7 @@ type Client struct {
 	registries *registry.Registries
 	devices    devices.Host
 	proofs     *signed.Proofs // of images' signatures
+	reaper     reaperCopy
 
 	choice  snapshotterChoice
 	pulls   sharedPulls
@@ -112,8 +113,11 @@ func New(cfg Config) (*Client, error) {
 	if c.registries == nil {
 		c.registries = registry.New("", registry.Settings{})
 	}
-	if l := cfg.Layout; c.proofs == nil && l.StateDir != "" {
-		c.proofs = signed.NewProofs(l.ProofsDir())
+	if l := cfg.Layout; l.StateDir != "" {
+		c.reaper.folder = l.InitDir()
+		if c.proofs == nil {
+			c.proofs = signed.NewProofs(l.ProofsDir())
+		}
 	}
 	c.listings.ask, c.retained.ask, c.noted.ask = c.list, c.listRetained, c.noteAll
 	return c, nil

@@ -129,7 +129,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		return containers.Container{}, err
 	}
 	if req.Container.Init {
-		if in.Init, err = findReaper(); err != nil {
+		if in.Init, err = c.findReaper(); err != nil {
 			return containers.Container{}, err
 		}
 	}

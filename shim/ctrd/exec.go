@@ -36,6 +36,10 @@ const (
 	// execStartsInStop is how long it may take while the group's shim is to stop a container. Older
 	// shims do nothing else meanwhile.
 	execStartsInStop = 2 * time.Second
+	// preStopStarts is how long a pre_stop may take to start in that time. It is part of a stop
+	// itself, and on a busy host a start takes seconds. A container that holds it up delays another
+	// one's stop so long, which is less than a call of containerd may take.
+	preStopStarts = 8 * time.Second
 	// startEnds is how long a start that is ended may take to report it.
 	startEnds = 8 * time.Second
 )
@@ -97,7 +101,7 @@ func (c *Client) exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	ended := false
 	defer func() { c.removeExec(ctx, folder, p, ended) }()
 	phase = "while containerd started the process"
-	if err := c.startExec(ctx, c.shimGroup(req.Group), folder); err != nil {
+	if err := c.startExec(ctx, c.shimGroup(req.Group), folder, startsInStop(req)); err != nil {
 		p.IO().Cancel()
 		return 0, runtimeProblem("exec in", id, err)
 	}
@@ -237,8 +241,9 @@ func (c *Client) addExec(ctx context.Context, folder execFolder, task containerd
 // ctx ends. If the call were cut off, it would leave a process that neither containerd nor its shim
 // knows of. If the answer is late or lost, the process may run all the same: then that is a
 // success. It doesn't call [containerd.Process.Start], which closes the streams of such a process.
-func (c *Client) startExec(ctx context.Context, shimGroup string, f execFolder) error {
-	begin, done := c.limits.limit(ctx, shimGroup, c.execStarts)
+// inStop is from startsInStop.
+func (c *Client) startExec(ctx context.Context, shimGroup string, f execFolder, inStop time.Duration) error {
+	begin, done := c.limits.limit(ctx, shimGroup, c.execStarts, inStop)
 	defer done()
 	limited, cancel := c.ctx(context.WithoutCancel(ctx), c.execStarts+startEnds)
 	defer cancel()
@@ -263,6 +268,14 @@ func (c *Client) startExec(ctx context.Context, shimGroup string, f execFolder) 
 			return err
 		}
 	}
+}
+
+// startsInStop returns how long a process may take to start while the shim is to stop a container.
+func startsInStop(req host.ExecRequest) time.Duration {
+	if req.Stopping {
+		return preStopStarts
+	}
+	return execStartsInStop
 }
 
 // execStarted reports whether the program of a process has begun. It may have ended.

@@ -36,21 +36,22 @@ type groupStarts struct {
 }
 
 type startLimit struct {
-	due   time.Time
-	timer *time.Timer
+	due    time.Time
+	timer  *time.Timer
+	inStop time.Duration // how long it has while the bound is lower
 }
 
 // limit returns a context for a start. It ends with ctx, or with errStartEnded when the start has
-// taken too long. The caller calls done at the end.
-func (l *startLimits) limit(ctx context.Context, group string, d time.Duration) (begin context.Context, done func()) {
+// taken longer than d, or than inStop while the bound is lower. The caller calls done at the end.
+func (l *startLimits) limit(ctx context.Context, group string, d, inStop time.Duration) (begin context.Context, done func()) {
 	begin, cancel := context.WithCancelCause(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.group(group)
 	if g.lowered > 0 {
-		d = min(d, execStartsInStop)
+		d = min(d, inStop)
 	}
-	s := &startLimit{time.Now().Add(d), time.AfterFunc(d, func() { cancel(errStartEnded) })}
+	s := &startLimit{time.Now().Add(d), time.AfterFunc(d, func() { cancel(errStartEnded) }), inStop}
 	g.running[s] = struct{}{}
 	return begin, func() {
 		cancel(nil)
@@ -62,17 +63,17 @@ func (l *startLimits) limit(ctx context.Context, group string, d time.Duration) 
 	}
 }
 
-// lower bounds the starts of a group by execStartsInStop, until raise is called. It also bounds
-// those that run, from now on.
+// lower bounds each start of a group by what it has in a stop, until raise is called. It also
+// bounds those that run, from now on.
 func (l *startLimits) lower(group string) (raise func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.group(group)
 	g.lowered++
 	for s := range g.running {
-		if time.Until(s.due) > execStartsInStop {
-			s.due = time.Now().Add(execStartsInStop)
-			s.timer.Reset(execStartsInStop)
+		if time.Until(s.due) > s.inStop {
+			s.due = time.Now().Add(s.inStop)
+			s.timer.Reset(s.inStop)
 		}
 	}
 	return func() {

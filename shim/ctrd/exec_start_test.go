@@ -18,12 +18,14 @@ import (
 )
 
 // While something else needs the shim, starts have less time: those that begin, and those that run.
+// The start of a pre_stop has more of it than another one: one container's stop cuts off no
+// other's.
 func TestStartLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var limits startLimits
 		began := time.Now()
-		ends := func(group string, want time.Duration) func() {
-			begin, done := limits.limit(t.Context(), group, time.Minute)
+		ends := func(group string, stopping bool, want time.Duration) func() {
+			begin, done := limits.limit(t.Context(), group, time.Minute, startsInStop(host.ExecRequest{Stopping: stopping}))
 			var all sync.WaitGroup
 			all.Go(func() {
 				<-begin.Done()
@@ -33,14 +35,17 @@ func TestStartLimits(t *testing.T) {
 			})
 			return func() { all.Wait(); done() }
 		}
-		other := ends("other", time.Minute)
-		runs := ends("g", execStartsInStop)
+		other := ends("other", false, time.Minute)
+		runs, preStop := ends("g", false, execStartsInStop), ends("g", true, preStopStarts)
 		raiseA, raiseB := limits.lower("g"), limits.lower("g")
 		raiseA()
-		begins := ends("g", execStartsInStop)
+		begins, nextPreStop := ends("g", false, execStartsInStop), ends("g", true, preStopStarts)
 		raiseB()
-		after := ends("g", time.Minute)
-		for _, wait := range []func(){other, runs, begins, after} {
+		after := ends("g", false, time.Minute)
+		if preStopStarts >= callTimeout {
+			t.Errorf("a pre_stop that is held up for %s makes the call of another container's stop fail", preStopStarts)
+		}
+		for _, wait := range []func(){other, runs, preStop, begins, nextPreStop, after} {
 			wait()
 		}
 		if len(limits.groups) > 0 {
@@ -144,7 +149,7 @@ func TestRootExecHeldUp(t *testing.T) {
 				if tt.name == "its caller leaves at once" {
 					cancel()
 				}
-				go func() { ended <- c.startExec(ctx, "g", f) }()
+				go func() { ended <- c.startExec(ctx, "g", f, execStartsInStop) }()
 				if ctx.Err() == nil {
 					r.eventually("the runtime is in the container", func() bool {
 						_, children := c.starter(f)

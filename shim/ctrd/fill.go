@@ -74,6 +74,9 @@ func (c *Client) fillFrom(ctx context.Context, req host.CreateRequest, at string
 // fillProblem words the error of a volume that could not be filled.
 func fillProblem(m spec.Mount, err error) error {
 	wrapped := fmt.Errorf("fill volume %s from the image: %w", m.Volume, err)
+	if owner, ok := errors.AsType[*inside.OwnerError](err); ok {
+		return &hint.Error{Err: wrapped, Hint: fmt.Sprintf("write them in the volume's block: owner = \"%d:%d\" and mode = \"%04o\"", owner.UID, owner.GID, owner.Mode)}
+	}
 	full := slices.ContainsFunc([]error{unix.ENOSPC, unix.EDQUOT}, func(target error) bool { return errors.Is(err, target) })
 	switch {
 	case errors.Is(err, inside.ErrNoFolder):

@@ -18,7 +18,7 @@ func TestRootInit(t *testing.T) {
 	archive := busyboxArchive(t)
 	eachServer(t, func(t *testing.T, c *Client) {
 		reaped := script("reaped", spec.App, `sh -c 'true & echo $! > /tmp/orphan'; while test -d /proc/$(cat /tmp/orphan); do sleep 0.1; done
-			echo reaped by $(cat /proc/1/cmdline); kill -USR1 $$`)
+			echo reaped by $(cat /proc/1/cmdline); busybox grep ' /dev/init ' /proc/1/mountinfo; kill -USR1 $$`)
 		reaped.Init = true
 		const most = 24
 		full := script("full", spec.App, fmt.Sprintf(`n=0; trap 'n=$((n+1)); echo signal $n.' USR1; trap 'exit 9' TERM
@@ -29,6 +29,8 @@ func TestRootInit(t *testing.T) {
 		r.run()
 		if out, s := r.ended("reaped"); !strings.HasPrefix(out, "reaped by "+reaper.Path) || s.ExitStatus != 128+uint32(unix.SIGUSR1) {
 			t.Errorf("status %d and output %q", s.ExitStatus, out)
+		} else if !strings.Contains(out, c.reaper.path) {
+			t.Errorf("it runs the daemon's own program and not the copy %s: %s", c.reaper.path, out)
 		}
 		r.says("full", "full")
 		for n := range 50 {

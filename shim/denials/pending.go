@@ -22,9 +22,12 @@ type pendingDenial struct {
 
 // updatePending takes a new count, and returns what to report now. It keeps the pending denials
 // sorted, and it sorts and merges now in place. dropped reports whether one of them has ended or
-// begun again.
-func updatePending(before []pendingDenial, now []host.Denial, at time.Time) (after []pendingDenial, report []host.Denial, dropped bool) {
+// begun again. partial means that a part could not be read: then none has.
+func updatePending(before []pendingDenial, now []host.Denial, partial bool, at time.Time) (after []pendingDenial, report []host.Denial, dropped bool) {
 	now = restoreNames(before, mergeFlows(now))
+	if partial {
+		now = keepCounts(before, now)
+	}
 	if slices.EqualFunc(before, now, func(p pendingDenial, d host.Denial) bool { return p.Denial == d && p.UnreportedPackets == 0 }) {
 		return before, nil, false
 	}
@@ -59,6 +62,21 @@ func updatePending(before []pendingDenial, now []host.Denial, at time.Time) (aft
 	}
 	slices.SortStableFunc(report, func(a, b host.Denial) int { return cmp.Compare(b.Packets, a.Packets) })
 	return after, report, dropped
+}
+
+// keepCounts returns the counts with those that were higher before, or are not there any more. They
+// are of what could not be read.
+func keepCounts(before []pendingDenial, now []host.Denial) []host.Denial {
+	for _, p := range before {
+		i, ok := slices.BinarySearchFunc(now, p.Denial, compareFlows)
+		switch {
+		case !ok:
+			now = slices.Insert(now, i, p.Denial)
+		case now[i].Packets < p.Packets || now[i].Bytes < p.Bytes:
+			now[i] = p.Denial
+		}
+	}
+	return now
 }
 
 // count takes a new count. It reports whether the counter was created again.

@@ -78,6 +78,29 @@ func TestUpdatePending(t *testing.T) {
 	}
 }
 
+// What is missing in a count that could be read in part has not ended. What is there is reported.
+func TestUpdatePartly(t *testing.T) {
+	whole := []host.Denial{denial("door", one, 3), denial("web", one, 5)}
+	pending, _, _ := denials.UpdatePending(nil, slices.Clone(whole), early)
+	for i, tt := range []struct{ now, reported []host.Denial }{
+		{nil, nil},
+		{[]host.Denial{denial("web", one, 5), denial("web", two, 1)}, []host.Denial{denial("web", two, 1)}},
+		{[]host.Denial{denial("door", one, 1), denial("web", one, 6), denial("web", two, 1)}, []host.Denial{denial("web", one, 1)}},
+	} {
+		var reported []host.Denial
+		var dropped bool
+		pending, reported, dropped = denials.UpdatePartly(pending, slices.Clone(tt.now), early.Add(time.Duration(i+1)*time.Minute))
+		if diff := cmp.Diff(tt.reported, reported, cmpopts.EquateComparable(host.Denial{})); diff != "" || dropped {
+			t.Errorf("poll %d (-want +got)\n%sdropped: %t", i+1, diff, dropped)
+		}
+	}
+	now := []host.Denial{denial("door", one, 4), denial("web", one, 6), denial("web", two, 1)}
+	_, reported, dropped := denials.UpdatePending(pending, now, early.Add(time.Hour))
+	if diff := cmp.Diff([]host.Denial{denial("door", one, 1)}, reported, cmpopts.EquateComparable(host.Denial{})); diff != "" || dropped {
+		t.Errorf("once all could be read (-want +got)\n%sdropped: %t", diff, dropped)
+	}
+}
+
 // A container that is refused every second for an hour gets a little more than one event a minute.
 // Together they have all packets.
 func TestUpdatePendingOfAnEndlessFlow(t *testing.T) {

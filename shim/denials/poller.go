@@ -4,6 +4,7 @@
 package denials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,8 +165,8 @@ func (p *Poller) poll() {
 }
 
 func (p *Poller) forget(group string) {
-	_, unreported, _ := updatePending(p.snapshots[group].Denials, nil, p.config.Now())
-	_, inbound, _ := updatePending(p.snapshots[group].Inbound, nil, p.config.Now())
+	_, unreported, _ := updatePending(p.snapshots[group].Denials, nil, false, p.config.Now())
+	_, inbound, _ := updatePending(p.snapshots[group].Inbound, nil, false, p.config.Now())
 	delete(p.snapshots, group)
 	p.totals.forget(group)
 	err := p.config.Journal.Record(append(deniedEvents(group, unreported, p.config.MaxEvents), inboundEvents(group, inbound, p.config.MaxEvents)...)...)
@@ -190,23 +191,28 @@ func (p *Poller) pollGroup(group string, counts host.DoorCounts) {
 		before = &snapshot{}
 		p.snapshots[group] = before
 	}
-	now, dropped, err := p.takeSnapshot(group, *before, counts)
-	if err == nil && (len(now.Events) > 0 || dropped || now.Level != before.Level) {
+	partial := counts.Err != nil && !errors.Is(counts.Err, fs.ErrNotExist) // a group without rules has no counts
+	now, dropped := p.takeSnapshot(group, *before, counts, partial)
+	var err error
+	if len(now.Events) > 0 || dropped || now.Level != before.Level {
 		err = p.record(group, now)
 	}
-	if err != nil {
+	if failed := cmp.Or(err, counts.Err); err != nil || partial {
 		if !before.failing {
-			p.config.Log.Warn("read the counts of the group: "+err.Error(), "group", group)
+			p.config.Log.Warn("read the counts of the group: "+failed.Error(), "group", group)
 		}
-		before.failing = true
+		now.failing, before.failing = true, true
+	}
+	if err != nil {
 		before.next = time.Now().Add(p.config.Interval)
 		return
 	}
 	p.totals.add(group, before.Denials, now.Denials, now.unreported)
 	p.totals.addInbound(group, before.Inbound, now.Inbound, now.dropped)
 	switch {
-	case !counts.Told || before.told || dropped || len(now.unreported)+len(now.dropped) > 0:
+	case partial || !counts.Told || before.told || dropped || len(now.unreported)+len(now.dropped) > 0:
 		now.readAgain(p.config.Interval)
+		now.told = partial && before.told // what was told may be in what could not be read
 	default:
 		now.readLater(group, p.config.Interval, counts.Expires, now.owedIn(p.config.Now()))
 	}
@@ -217,25 +223,25 @@ func (p *Poller) pollGroup(group string, counts host.DoorCounts) {
 // takeSnapshot returns the snapshot of a group, with the events since the one before. dropped
 // reports whether a pending denial has ended or begun again. The file must then be written, since
 // the old one would mislead the next daemon. It need not be written when a count has only grown:
-// the next daemon sees that itself.
-func (p *Poller) takeSnapshot(group string, before snapshot, counts host.DoorCounts) (now snapshot, dropped bool, err error) {
-	if counts.Err != nil && !errors.Is(counts.Err, fs.ErrNotExist) { // a group without rules has no counts
-		return now, false, counts.Err
-	}
+// the next daemon sees that itself. partial means that a part could not be read: what was counted
+// there before stays.
+func (p *Poller) takeSnapshot(group string, before snapshot, counts host.DoorCounts, partial bool) (now snapshot, dropped bool) {
 	at := p.config.Now()
-	now.Denials, now.unreported, dropped = updatePending(before.Denials, counts.Denials, at)
+	now.Denials, now.unreported, dropped = updatePending(before.Denials, counts.Denials, partial, at)
 	var ended bool
-	now.Inbound, now.dropped, ended = updatePending(before.Inbound, counts.Inbound, at)
+	now.Inbound, now.dropped, ended = updatePending(before.Inbound, counts.Inbound, partial, at)
 	dropped = dropped || ended
 	now.Events = append(deniedEvents(group, now.unreported, p.config.MaxEvents), inboundEvents(group, now.dropped, p.config.MaxEvents)...)
-	now.Level = quotaLevel(counts.Used, counts.Quota)
+	if now.Level = quotaLevel(counts.Used, counts.Quota); partial {
+		now.Level = max(now.Level, before.Level)
+	}
 	if now.Level > before.Level {
 		now.Events = append(now.Events, quotaEvent(group, now.Level, counts.Used, counts.Quota))
 	}
 	for i := range now.Events {
 		now.Events[i].Time = at
 	}
-	return now, dropped, nil
+	return now, dropped
 }
 
 // record writes the snapshot, then records its events.

@@ -128,6 +128,22 @@ var (
 	jobToNTP  = host.Denial{Container: "job", Protocol: "udp", Destination: netip.MustParseAddrPort("[2001:db8::7]:123"), Bytes: 48}
 )
 
+// What can't be read keeps back no event of what can.
+func TestPartlyReadCounts(t *testing.T) {
+	withHarness(t, func(t *testing.T, h *harness) {
+		h.wantEvents()
+		for range 100 {
+			h.doors.FailNextDone("observe denials", errors.New("no answer"))
+		}
+		h.doors.Refuse("shop", webToBank, 1)
+		h.wantEvents("shop.web: 1 packet to 192.0.2.1:443/tcp")
+		h.wantEvents()
+		h.doors.ForgetFaults()
+		h.doors.Refuse("job", jobToNTP, 1)
+		h.wantEvents("job.job: 1 packet to [2001:db8::7]:123/udp")
+	})
+}
+
 func TestPollerRecordsWhatIsNew(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		h.wantEvents()

@@ -1,4 +1,5 @@
-// Package hint has errors that say what to do about them, and prints errors on one line.
+// Package hint has errors that say what to do about them, and prints errors on one line. It keeps
+// the end of a command's output for them.
 package hint
 
 import (

@@ -35,7 +35,9 @@ type DoorCounts struct {
 	Told bool
 	// Expires is when the host forgets the first of the denials, if no packet follows. 0: never.
 	Expires time.Duration
-	Err     error // why they could not be read; fs.ErrNotExist for a group without rules
+	// Err is fs.ErrNotExist for a group without rules. Any other error is why a part of the counts
+	// could not be read: those that are here are right, and others may be missing.
+	Err error
 }
 
 // DestinationText returns the packets' destination: "198.51.100.66:443/tcp",

@@ -15,6 +15,7 @@ type ExecRequest struct {
 	Env              []string      // NAME=VALUE, on top of the container's own
 	WorkDir          string        // absolute; empty: the container's own
 	Timeout          time.Duration // then the process, and what it started, is ended; 0: never
+	Stopping         bool          // it is part of the container's stop: a pre_stop
 	TTY              bool
 	Stdin            io.Reader // nil: nothing to read
 	Stdout, Stderr   io.Writer // Stderr is not used with TTY

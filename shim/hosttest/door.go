@@ -148,7 +148,8 @@ func (h *Host) Counts(groups []string) []host.DoorCounts {
 	out := make([]host.DoorCounts, len(groups))
 	for i, group := range groups {
 		h.doorReads[group]++
-		if f := h.begin("observe denials"); f.err != nil {
+		f := h.begin("observe denials")
+		if f.err != nil && !f.after {
 			out[i].Err = f.err
 			continue
 		}
@@ -160,6 +161,9 @@ func (h *Host) Counts(groups []string) []host.DoorCounts {
 		} else {
 			out[i].Denials, out[i].Used, out[i].Quota = slices.Clone(door.denials), door.used, door.quota
 			out[i].Inbound = slices.Clone(door.inbound)
+		}
+		if f.err != nil { // a part could not be read
+			out[i].Err = f.err
 		}
 	}
 	return out

@@ -87,6 +87,10 @@ func (l Layout) LoginsPath() string { return filepath.Join(l.StateDir, "registri
 // ProofsDir returns the folder of the proofs that images are signed, a file for each digest.
 func (l Layout) ProofsDir() string { return filepath.Join(l.StateDir, "proofs") }
 
+// InitDir returns the folder of the program that is the first process of containers with init =
+// true.
+func (l Layout) InitDir() string { return filepath.Join(l.StateDir, "init") }
+
 // InputPath returns the pipe that is a container's standard input, where it has one.
 func (l Layout) InputPath(group, container string) string {
 	return filepath.Join(l.RunDir, "inputs", spec.ID(group, container))

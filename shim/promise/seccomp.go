@@ -26,7 +26,7 @@ func editSeccomp(filter *specs.LinuxSeccomp) {
 			rules = append(rules, own)
 		}
 	}
-	filter.Syscalls = slices.Concat(rules, socketRules(), allowBut("ioctl", argCommand, commandBits, projectCommands),
+	filter.Syscalls = slices.Concat(rules, socketRules(), allowBut("ioctl", argCommand, commandBits, refusedCommands),
 		allowBut("fcntl", argCommand, leaseBits, leaseCommands), allowBut("fcntl64", argCommand, leaseBits, leaseCommands))
 	filter.Architectures = architectures[runtime.GOARCH]
 }
@@ -127,16 +127,21 @@ var inetTypes = []uint64{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_RAW, unix.
 // argCommand is the argument number of the command of ioctl(2) and fcntl(2).
 const argCommand = 1
 
-// projectCommands are the commands of ioctl(2) that change a file's project, or whether a folder
-// gives its own to new files. So they lead out of the bound of a volume or a root file system. Each
-// is the lower half of a command, its type and its number. The upper half has the size of its
-// value, which differs between programs of 32 and 64 bits.
-var projectCommands = []uint64{
+// refusedCommands are the commands of ioctl(2) that no container has. Each is the lower half of a
+// command, its type and its number. The upper half has the size of its value, which differs between
+// programs of 32 and 64 bits.
+//
+// The first two change a file's project, or whether a folder gives its own to new files. So they
+// lead out of the bound of a volume or a root file system. The third puts a terminal or a serial
+// port under another line discipline, whose module the kernel loads. Some make a network link of
+// the port. netns/egress/RULES.md has what the kernel asks for, which was nothing for some.
+var refusedCommands = []uint64{
 	0x5820, // FS_IOC_FSSETXATTR
 	0x6602, // FS_IOC_SETFLAGS
+	0x5423, // TIOCSETD, on each of [architectures]
 }
 
-// commandBits are those of projectCommands. The kernel takes no notice of the upper 32 bits of the
+// commandBits are those of refusedCommands. The kernel takes no notice of the upper 32 bits of the
 // argument, which a filter compares.
 const commandBits = 16
 

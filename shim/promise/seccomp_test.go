@@ -116,12 +116,13 @@ func TestEveryFamilyHasOneRule(t *testing.T) {
 	}
 }
 
-// Each command has one rule, but for those that change a project, with any size and any upper half
-// of the argument.
-func TestProjectCommands(t *testing.T) {
+// Each command has one rule, but for those that change a project or a line discipline, with any
+// size and any upper half of the argument.
+func TestRefusedCommands(t *testing.T) {
 	p := dockerFilter(t, "CAP_CHOWN", "CAP_SYS_ADMIN")
+	p.Syscalls = slices.DeleteFunc(p.Syscalls, func(r specs.LinuxSyscall) bool { return !slices.Contains(r.Names, "ioctl") })
 	for command := range uint64(1 << 16) {
-		refused := command == 'X'<<8|32 || command == 'f'<<8|2
+		refused := command == 'X'<<8|32 || command == 'f'<<8|2 || command == unix.TIOCSETD
 		for _, upper := range []uint64{0, 0x401c, 0x4008, 0x4004, 0xc0de, 0x1_0000_4008} {
 			action, errno, matches := verdict(p, "ioctl", 3, upper<<16|command)
 			switch {

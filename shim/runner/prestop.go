@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/group"
@@ -25,14 +24,14 @@ func (m Machine) preStop(ctx context.Context, name string, t plan.Target) spec.S
 	}
 	limit := stop.PreStopTime()
 	began := m.now()
-	var output ending
+	output := hint.Tail{Most: hint.Long}
 	status, err := m.exec.Exec(ctx, host.ExecRequest{
-		Group: name, Container: t.Name, Args: stop.PreStop, Timeout: limit, Stdout: &output, Stderr: &output,
+		Group: name, Container: t.Name, Args: stop.PreStop, Timeout: limit, Stopping: true, Stdout: &output, Stderr: &output,
 	})
 	took := max(m.now().Sub(began), 0)
 	stop.Timeout -= min(took, limit)
 	if ctx.Err() == nil {
-		m.record(preStopEvent(name, t, status, took, output.String(), err))
+		m.record(preStopEvent(name, t, status, took, hint.Excerpt(output.Text(), hint.Long), err))
 	}
 	return stop
 }
@@ -54,28 +53,4 @@ func preStopEvent(name string, t plan.Target, status uint32, took time.Duration,
 	}
 	e.Text = text
 	return e
-}
-
-// An ending keeps the end of what is written to it.
-type ending struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-// maxEnding is how much an ending keeps, in bytes.
-const maxEnding = hint.Long
-
-func (e *ending) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.text = append(e.text, p[max(0, len(p)-maxEnding):]...)
-	e.text = e.text[max(0, len(e.text)-maxEnding):]
-	return len(p), nil
-}
-
-// String returns the text on one line, without control characters.
-func (e *ending) String() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return hint.Excerpt(string(e.text), hint.Long)
 }

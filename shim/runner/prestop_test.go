@@ -33,7 +33,7 @@ func (s stopLog) Stop(ctx context.Context, group, container string, stop spec.St
 }
 
 func (s stopLog) Exec(_ context.Context, req host.ExecRequest) (uint32, error) {
-	*s.lines = append(*s.lines, fmt.Sprintf("run %s in %s.%s within %s", req.Args, req.Group, req.Container, req.Timeout))
+	*s.lines = append(*s.lines, fmt.Sprintf("run %s in %s.%s within %s, stopping=%t", req.Args, req.Group, req.Container, req.Timeout, req.Stopping))
 	return s.run(req)
 }
 
@@ -85,7 +85,7 @@ func TestPreStop(t *testing.T) {
 				}
 			}
 			want := []string{
-				fmt.Sprintf("run [/bin/drain -f] in sealed.web within %s", tt.within),
+				fmt.Sprintf("run [/bin/drain -f] in sealed.web within %s, stopping=true", tt.within),
 				fmt.Sprintf("stop sealed.web within %s", tt.left),
 			}
 			if diff := cmp.Diff(want, lines); diff != "" {

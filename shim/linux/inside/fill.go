@@ -31,6 +31,15 @@ const (
 // ErrNoFolder is the error for a path at which there is no folder to copy.
 var ErrNoFolder = errors.New("no folder")
 
+// An OwnerError is the error for a volume whose folder is to have the owner and mode of the
+// image's, on a file system on which this can't be noted: it has no extended attributes of the
+// host. Without the note, the next look at the volume would give the folder another owner again.
+type OwnerError struct{ UID, GID, Mode uint32 }
+
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("the image's folder belongs to %d:%d with mode %04o, which the volume's file system can't note", e.UID, e.GID, e.Mode)
+}
+
 // Filled reports whether a volume needs no [Root.Fill]: it has a file, and no copy that was
 // interrupted.
 func Filled(volume string) (bool, error) {
@@ -209,6 +218,11 @@ type filler struct {
 
 // copyAll copies the folder to the folder [copying] of the volume, and makes it lasting.
 func (f *filler) copyAll(owned bool) error {
+	if owned {
+		if err := f.checkOwner(); err != nil {
+			return err
+		}
+	}
 	if err := f.to.Mkdir(copying, 0o700); err != nil {
 		return err
 	}
@@ -230,6 +244,32 @@ func (f *filler) copyAll(owned bool) error {
 		}
 	}
 	return unix.Syncfs(int(dir.Fd())) // else a power cut could leave a whole copy of empty files
+}
+
+// checkOwner returns an [OwnerError] if the volume can't have the owner and mode of the folder.
+func (f *filler) checkOwner() error {
+	fi, err := f.from.Stat(".")
+	if err != nil {
+		return err
+	}
+	dir, err := f.to.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	has, err := dir.Stat()
+	if err != nil {
+		return err
+	}
+	st, own := fi.Sys().(*syscall.Stat_t), has.Sys().(*syscall.Stat_t)
+	if st.Uid == own.Uid && st.Gid == own.Gid && st.Mode == own.Mode {
+		return nil
+	}
+	// Package volumes has the attribute.
+	if _, err := unix.Fgetxattr(int(dir.Fd()), "trusted.sallyport.made", nil); errors.Is(err, unix.EOPNOTSUPP) {
+		return &OwnerError{st.Uid, st.Gid, st.Mode & 0o7777}
+	}
+	return nil
 }
 
 // children copies what is in a folder of that depth.

@@ -13,7 +13,7 @@ import (
 // The host's refusals are read once for all groups, and not at all for none.
 func TestCountsReadTheHostOnce(t *testing.T) {
 	reads := 0
-	n := &Network{layout: layout.Layout{RunDir: t.TempDir()}, refused: func() (map[string][]uplink.Refusal, error) { reads++; return nil, nil }}
+	n := &Network{layout: layout.Layout{RunDir: t.TempDir()}, refused: func(sourcesFunc) (map[string][]uplink.Refusal, error) { reads++; return nil, nil }}
 	var groups []string
 	for i := range 200 {
 		groups = append(groups, fmt.Sprint("g", i))

@@ -2,10 +2,14 @@ package network
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"maps"
+	"net/netip"
 	"path"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -28,34 +32,48 @@ const maxNames = 4096
 // Counts implements [denials.Door]. The kernel remembers a destination until an hour after its last
 // packet, and 1024 of each family. Packets that the host's rules refused, and not those of the
 // namespace, count for the ambassador. What another group's ambassador was refused on its way to
-// the group is inbound for this one.
+// the group is inbound for this one. What can't be read keeps back nothing else.
 func (n *Network) Counts(groups []string) []host.DoorCounts {
 	out := make([]host.DoorCounts, len(groups))
 	if len(groups) == 0 {
 		return out
 	}
-	refused, hostErr := n.refused()
+	sources := sync.OnceValues(n.sources)
+	refused, err := n.refused(sources)
+	if err != nil {
+		err = &hostCountsError{err}
+	}
 	for i, group := range groups {
-		if out[i], out[i].Err = n.doorCounts(group, refused[n.linkName(group)]); out[i].Err == nil {
-			out[i].Err = hostErr
+		out[i] = n.doorCounts(group, refused[n.linkName(group)], sources)
+		if err != nil && !errors.Is(out[i].Err, fs.ErrNotExist) {
+			out[i].Err = errors.Join(out[i].Err, err)
 		}
 	}
 	return out
 }
 
+// A hostCountsError is why what concerns the whole host could not be read. It hides the error: its
+// fs.ErrNotExist would stand for a group without rules.
+type hostCountsError struct{ err error }
+
+func (e *hostCountsError) Error() string { return "the host's rules: " + e.err.Error() }
+
+// A sourcesFunc returns the addresses of the groups by link. It is [uplink.Uplink.Sources].
+type sourcesFunc func() (map[string][]netip.Addr, error)
+
 // doorCounts reads the counts of one group. refused holds the host's refusals to it.
-func (n *Network) doorCounts(group string, refused []uplink.Refusal) (c host.DoorCounts, err error) {
+func (n *Network) doorCounts(group string, refused []uplink.Refusal, sources sourcesFunc) (c host.DoorCounts) {
 	ns, err := n.open(group)
 	if err != nil {
-		c.Told = n.signals.told(err)
-		return c, err
+		c.Err, c.Told = err, n.signals.told(err)
+		return c
 	}
 	defer ns.Close()
 	heard := n.signals.hears(group, ns) // before the signal is armed
 	found, err := egress.ReadCounts(ns, n.signals.again(group))
-	if err != nil {
+	if c.Err = err; errors.Is(err, fs.ErrNotExist) {
 		c.Told = n.signals.told(err)
-		return c, err
+		return c
 	}
 	c.Used, c.Quota, c.Told = found.Used, found.Quota, n.signals.armed(group, found.Signal) && heard
 	// The names come after the denials: a container has its cgroup before it is refused something.
@@ -75,12 +93,15 @@ func (n *Network) doorCounts(group string, refused []uplink.Refusal) (c host.Doo
 		c.Expires = sooner(c.Expires, x.Expires)
 	}
 	c.Denials = n.withNames(group, found.Denials)
-	c.Inbound, err = n.inbound(group, found.Inbound)
-	return c, err
+	if c.Inbound, err = n.inbound(group, found.Inbound, sources); err != nil {
+		c.Err = errors.Join(c.Err, &hostCountsError{err})
+	}
+	return c
 }
 
 // Denials returns what the containers of one group were refused, by container, protocol and
-// destination. If the group has no rules, the error is os.ErrNotExist.
+// destination. If the group has no rules, the error is os.ErrNotExist. With any other error, there
+// may be more than is returned.
 func (n *Network) Denials(group string) ([]host.Denial, error) {
 	c := n.Counts([]string{group})[0]
 	return c.Denials, c.Err

@@ -13,15 +13,15 @@ import (
 )
 
 // inbound adds up what the rules of the namespace and the host's dropped on its way to the group.
-func (n *Network) inbound(group string, found []ruleset.Origin) ([]host.Denial, error) {
+func (n *Network) inbound(group string, found []ruleset.Origin, sources sourcesFunc) ([]host.Denial, error) {
 	if len(found) == 0 {
 		return nil, nil
 	}
-	sources, err := n.uplink.Sources()
+	all, err := sources()
 	if err != nil {
 		return nil, err
 	}
-	own := sources[n.linkName(group)]
+	own := all[n.linkName(group)]
 	sum := map[host.Denial]host.Denial{} // by the denial without its counts
 	for _, x := range found {
 		var d host.Denial
@@ -43,16 +43,16 @@ func (n *Network) inbound(group string, found []ruleset.Origin) ([]host.Denial, 
 
 // betweenGroups adds, for each group, what the host refused to the ambassadors of others on their
 // way to it.
-func (n *Network) betweenGroups(refused map[string][]uplink.Refusal) error {
+func (n *Network) betweenGroups(refused map[string][]uplink.Refusal, sources sourcesFunc) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	sources, err := n.uplink.Sources()
+	all, err := sources()
 	if err != nil {
 		return err
 	}
 	links := map[netip.Addr]string{}
-	for link, own := range sources {
+	for link, own := range all {
 		for _, a := range own {
 			links[a] = link
 		}
@@ -64,7 +64,7 @@ func (n *Network) betweenGroups(refused map[string][]uplink.Refusal) error {
 			if !ok || r.Inbound || to == link {
 				continue
 			}
-			r.Inbound, r.Source = true, ofFamily(sources[link], r.Destination.Addr())
+			r.Inbound, r.Source = true, ofFamily(all[link], r.Destination.Addr())
 			r.Destination = netip.AddrPortFrom(netip.Addr{}, r.Destination.Port())
 			inbound[to] = append(inbound[to], r)
 		}

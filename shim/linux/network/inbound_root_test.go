@@ -2,7 +2,10 @@ package network
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,6 +131,19 @@ func TestRootInboundDenials(t *testing.T) {
 	h.expectDenials(denial("web", "tcp", netip.AddrPortFrom(h.out.Addr4, 443), 1), denial("web", "udp", netip.AddrPortFrom(h.out.Addr4, 443), 1))
 	if err := exchange(t, h.remote, netip.AddrPortFrom(h.out.Host4, 8443), served); err != nil {
 		t.Errorf("a caller after the flood: %v", err)
+	}
+
+	// The groups' addresses can't be read: they are asked for once, and what they are not needed
+	// for is there all the same.
+	asked, whole := 0, h.net.Counts([]string{h.group.Name, other.Name})
+	h.net.sources = func() (map[string][]netip.Addr, error) { asked++; return nil, errors.New("no answer") }
+	for i, c := range h.net.Counts([]string{h.group.Name, other.Name}) {
+		if c.Err == nil || errors.Is(c.Err, os.ErrNotExist) || !strings.Contains(c.Err.Error(), "no answer") || len(c.Inbound) > 0 || len(c.Denials) != len(whole[i].Denials) || len(c.Denials) == 0 {
+			t.Errorf("without the groups' addresses: %+v; with them: %d denials", c, len(whole[i].Denials))
+		}
+	}
+	if asked != 1 {
+		t.Errorf("they were asked for %d times, want once", asked)
 	}
 }
 

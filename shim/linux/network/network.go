@@ -54,9 +54,10 @@ type Network struct {
 	uplink   *uplink.Uplink
 	cgroups  cgroup.Hierarchies
 	flows    func(...netip.Addr) ([]conntrack.Flow, error) // [conntrack.With]
-	refused  func() (map[string][]uplink.Refusal, error)   // [uplink.Uplink.Refused]
-	arm      func(again bool) (refusedByHost, error)       // [uplink.Uplink.ArmRefused]
-	tells    bool                                          // see [Config.Signals]
+	refused  func(sourcesFunc) (map[string][]uplink.Refusal, error)
+	sources  sourcesFunc                             // [uplink.Uplink.Sources]
+	arm      func(again bool) (refusedByHost, error) // [uplink.Uplink.ArmRefused]
+	tells    bool                                    // see [Config.Signals]
 	signals  signals
 	earlier  map[string]addrs.Pair // by group; see [Network.KeepAddresses], which alone writes it
 
@@ -101,13 +102,14 @@ func New(c Config) (*Network, error) {
 		signals: signals{armEvery: armEvery},
 	}
 	// The uplink may be replaced.
-	n.refused = func() (map[string][]uplink.Refusal, error) {
+	n.sources = func() (map[string][]netip.Addr, error) { return n.uplink.Sources() }
+	n.refused = func(sources sourcesFunc) (map[string][]uplink.Refusal, error) {
 		refused, err := n.uplink.Refused()
-		return refused, errors.Join(err, n.betweenGroups(refused))
+		return refused, errors.Join(err, n.betweenGroups(refused, sources))
 	}
 	n.arm = func(again bool) (r refusedByHost, err error) {
 		r.byLink, r.signal, err = n.uplink.ArmRefused(again)
-		return r, errors.Join(err, n.betweenGroups(r.byLink))
+		return r, errors.Join(err, n.betweenGroups(r.byLink, n.sources))
 	}
 	return n, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/shim/hint"
@@ -24,6 +23,8 @@ const (
 	// startTimeout is how long containerd may take to start a program. A slow start does not count
 	// against the container.
 	startTimeout = 30 * time.Second
+	// maxOutput is how much of a program's output is kept, in bytes.
+	maxOutput = 1 << 10
 )
 
 var errNotStarted = fmt.Errorf("%w: containerd did not start it within %s", host.ErrNotAsked, startTimeout)
@@ -48,7 +49,7 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 	defer end(nil)
 	limit := time.AfterFunc(startTimeout, func() { end(errNotStarted) })
 	defer func() { limit.Stop() }()
-	var output tail
+	output := hint.Tail{Most: maxOutput}
 	status, err := p.exec.Exec(asked, host.ExecRequest{
 		Group: group, Container: container, Args: probe.Exec, Stdout: &output, Stderr: &output,
 		Started: func() {
@@ -59,7 +60,7 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 	})
 	if late, ok := errors.AsType[*timeoutError](context.Cause(asked)); ok {
 		text := fmt.Sprintf("%s: it did not end within its timeout of %s, and was killed", what, late.timeout)
-		if line := hint.Line(output.line(), hint.Long); line != "" {
+		if line := hint.Line(output.LastLine(), hint.Long); line != "" {
 			text += ": " + line
 		}
 		return errors.New(text)
@@ -74,32 +75,8 @@ func (p *Prober) runExec(ctx context.Context, group, container string, probe spe
 	case status == 0:
 		return nil
 	}
-	if line := hint.Line(output.line(), hint.Long); line != "" {
+	if line := hint.Line(output.LastLine(), hint.Long); line != "" {
 		return fmt.Errorf("%s: status %d: %s", what, status, line)
 	}
 	return fmt.Errorf("%s: status %d", what, status)
-}
-
-// A tail keeps the end of what is written to it.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-const maxTail = 1 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, p[max(0, len(p)-maxTail):]...)
-	t.text = t.text[max(0, len(t.text)-maxTail):]
-	return len(p), nil
-}
-
-// line returns the last line that isn't blank.
-func (t *tail) line() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	text := strings.TrimSpace(string(t.text))
-	return text[strings.LastIndexByte(text, '\n')+1:]
 }
