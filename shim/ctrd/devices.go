@@ -1,7 +1,14 @@
 package ctrd
 
 import (
+	"encoding/json"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/sallyport/sallyport/shim/hint"
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/oci"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -33,6 +40,17 @@ func (c *Client) DeviceNotes(g *spec.Group) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// devicesNow adds what has become of a container's devices since it was created. What can't be read
+// counts as it was.
+func (c *Client) devicesNow(s *host.ContainerState, record containers.Container) {
+	var made *specs.Spec
+	if s.Devices == "" || record.Spec == nil || json.Unmarshal(record.Spec.GetValue(), &made) != nil {
+		return
+	}
+	lines, forbidden := oci.DevicesNow(made, strings.Split(s.Devices, "\n"), c.devices.Kernel)
+	s.Devices, s.Forbidden = strings.Join(lines, "\n"), hint.Excerpt(forbidden, hint.Long)
 }
 
 func (c *Client) findDevices(container spec.Container) (found []oci.Device, given oci.CDI, err error) {

@@ -53,7 +53,9 @@ func TestRootDevices(t *testing.T) {
 		without.Devices = []spec.Device{{Path: "/dev/none-of-them", To: "/dev/keys/0", Optional: true}}
 		cdi := script("cdi", spec.App, strings.ReplaceAll(openings, "/dev/keys/0", "/dev/gpu0")+"; echo $VENDOR $LD_LIBRARY_PATH $(cat /usr/lib/vendor/library.so) $(ok '> /usr/lib/vendor/library.so')")
 		cdi.CDI = []string{"vendor.com/gpu=0"}
-		r := newHarness(t, c, archive, reads, without, none, cdi)
+		holds := script("holds", spec.App, "sleep 1000")
+		holds.Devices = reads.Devices
+		r := newHarness(t, c, archive, reads, without, none, cdi, holds)
 		r.run()
 		mode := fmt.Sprintf("%o:%d:%d", st.Mode&0o777, st.Uid, st.Gid)
 		for name, want := range map[string]string{
@@ -73,7 +75,16 @@ func TestRootDevices(t *testing.T) {
 			t.Errorf("its device is %q", got)
 		}
 
-		// The same number is another device by now: what was judged once is judged again.
+		// The same number is another device by now: what was judged once is judged again, also of a
+		// container that runs.
+		if got := r.state("holds"); got.Forbidden != "" || got.Devices != r.state("reads").Devices {
+			t.Errorf("nothing has changed, and yet: %q, %q", got.Forbidden, got.Devices)
+		}
+		defer func() {
+			if got := r.state("holds"); !strings.Contains(got.Forbidden, "is another one by now") || !strings.Contains(got.Devices, "no container gets by now") {
+				t.Errorf("one that runs may go on with another device: %q, %q", got.Forbidden, got.Devices)
+			}
+		}()
 		call("misc")
 		if err := c.Remove(t.Context(), "g", "reads"); err != nil {
 			t.Fatal(err)

@@ -45,6 +45,7 @@ func (c *Client) Observe(ctx context.Context, group string) (_ []host.ContainerS
 	for _, r := range l.of(group) {
 		state := fromLabels(r.Labels)
 		state.CreatedAt = r.CreatedAt
+		c.devicesNow(&state, r)
 		p, listed := l.tasks[r.ID]
 		if l.tasks == nil && group != "" {
 			if t, runs := c.running.find(group, r.ID, now); runs {

@@ -31,8 +31,8 @@ func writeProgram(t *testing.T, path, content string, mode os.FileMode) {
 	}
 }
 
-// Containers run a copy of the program, which is whole, and which everybody may run. It is made once
-// for each program. What an earlier daemon has left in its folder goes.
+// Containers run a copy of the program, which is whole, and which everybody may run. It is made
+// once for each program. What an earlier daemon has left in its folder goes.
 func TestReaperCopy(t *testing.T) {
 	dir := t.TempDir()
 	folder, program := filepath.Join(dir, "state/init"), filepath.Join(dir, "program")

@@ -35,8 +35,8 @@ type Ended struct {
 type Exit struct {
 	Status    uint32 `json:"status"`
 	OOMKilled bool   `json:"oom_killed,omitempty"`
-	// ProbeFailure is the failure of its probes that it was stopped for. Empty means that it was
-	// not.
+	// ProbeFailure is the failure of its probes that it was stopped for, or why it might not go on.
+	// Empty means that there was neither.
 	ProbeFailure string `json:"condemned,omitempty"`
 }
 

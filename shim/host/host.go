@@ -92,6 +92,7 @@ type ContainerState struct {
 	CreatedAt   time.Time // differs between a container and its replacement of the same name
 	Lowered     string    // a line for each limit that its file names and this host gives less of
 	Devices     string    // a line for each device of its file: what it is on this host
+	Forbidden   string    // why it may not go on: a number of its devices is another device by now; empty: it may
 	Task        TaskState
 	PID         uint32
 	ExitStatus  uint32    // while stopped

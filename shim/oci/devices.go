@@ -81,21 +81,34 @@ func DeviceLines(c spec.Container, found []Device, given CDI, leaves bool) (line
 			lines = append(lines, hint.Text(err))
 			continue
 		}
-		kind, _ := promise.KindOf(v.Kernel)
-		line := fmt.Sprintf("device %s: %s %d:%d, %s", v.named(), kind.Name, v.Kernel.Major, v.Kernel.Minor, access)
-		switch kind.Modem {
-		case promise.IsModem:
-			line += ", the port of a modem: a way out past every rule"
-		case promise.MayBe:
-			line += ", which claims to be a modem: if so, a way out past every rule"
-		}
-		lines = append(lines, line)
+		lines = append(lines, fmt.Sprintf("device %s: %s", v.named(), describeDevice(v.Kernel, access)))
 	}
 	if n := len(given.Mounts); n > 0 {
 		lines = append(lines, fmt.Sprintf("CDI: files of the host, to read: %d", n))
 	}
 	return append(lines, given.Left...)
 }
+
+// The ends of the lines of serial ports that are a modem's, or may be.
+const (
+	modemNote = ", the port of a modem: a way out past every rule"
+	maybeNote = ", which claims to be a modem: if so, a way out past every rule"
+)
+
+// describeDevice returns what a device is: its kind, its number, and how it can be opened.
+func describeDevice(k promise.KernelDevice, access string) string {
+	kind, _ := promise.KindOf(k)
+	text := fmt.Sprintf("%s %s, %s", kind.Name, numberText(k.Major, k.Minor), access)
+	switch kind.Modem {
+	case promise.IsModem:
+		text += modemNote
+	case promise.MayBe:
+		text += maybeNote
+	}
+	return text
+}
+
+func numberText(major, minor int64) string { return fmt.Sprintf("%d:%d", major, minor) }
 
 // CheckDevices returns a [hint.Error] if the container can't have one of its devices.
 func CheckDevices(c spec.Container, found []Device, given CDI, leaves bool) error {

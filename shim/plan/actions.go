@@ -17,7 +17,7 @@ const (
 	actionStart          // it has been created: it is started in its turn
 	actionReplace        // it is removed at once, created, and started in its turn
 	actionRestart        // it has ended: it is removed, created and started in its turn
-	actionKill           // its probes failed: it is stopped, and its end is treated like any other
+	actionKill           // its probes failed, or it may not go on: it is stopped, and its end is treated like any other
 	actionReload         // files of it have other contents: it goes on running and gets a signal
 )
 
@@ -111,7 +111,9 @@ func (in Input) actionFor(c *spec.Container, s host.ContainerState, lost bool) a
 		return actionKeep
 	case s.Task == "" || s.Task == host.TaskNone:
 		return actionCreate
-	case in.outdated(c, s), hasTask(s) && (lost || in.volumeOutdated(c.Name) || in.secretsReplace(c, s)):
+	case s.Task == host.TaskRunning && s.Forbidden != "":
+		return actionKill // at once: to be replaced, it would run until that can be done
+	case in.outdated(c, s), hasTask(s) && (s.Forbidden != "" || lost || in.volumeOutdated(c.Name) || in.secretsReplace(c, s)):
 		return actionReplace
 	case s.Task == host.TaskCreated:
 		return actionStart
@@ -197,13 +199,16 @@ func (p containersPlan) toReload() []Target {
 	return out
 }
 
-// toKill lists the containers that are stopped because of their probes.
+// toKill lists the containers that are stopped because of their probes, or because they may not go
+// on. Those have no grace.
 func (p containersPlan) toKill() []Target {
 	var out []Target
 	for _, c := range p.wanted {
 		if c.action == actionKill {
 			t := target(c.Container)
-			t.Reason = p.in.Health[c.Name].Reason
+			if t.Reason = p.in.Health[c.Name].Reason; c.state.Forbidden != "" {
+				t.Reason, t.Stop = c.state.Forbidden, spec.Stop{}
+			}
 			out = append(out, t)
 		}
 	}

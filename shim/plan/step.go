@@ -46,8 +46,8 @@ type Target struct {
 	Name string
 	Role spec.Role
 	Stop spec.Stop // how a Stop step stops it
-	// Reason is the failure of its probes that a Stop step stops the container for. Empty means
-	// that there is none.
+	// Reason is the failure of its probes that a Stop step stops the container for, or why it may
+	// not go on. Empty means that there is neither.
 	Reason string
 	Files  []spec.File // those that a Reload step changes
 	// Secrets are those whose signals a Reload step sends.

@@ -63,8 +63,8 @@ type Record struct {
 	Next       time.Time `json:"next,omitzero"`         // while Ended: when it starts again, if it does
 	// Replacing means that the keeper stopped it to replace or remove it. It did not end by itself.
 	Replacing bool `json:"taken,omitempty"`
-	// ProbeFailure is the failure of its probes that the keeper stopped it for. That is a failure,
-	// with any exit status. Empty means that there was none.
+	// ProbeFailure is the failure of its probes that the keeper stopped it for, or why it might not
+	// go on. That is a failure, with any exit status. Empty means that there was none.
 	ProbeFailure string `json:"condemned,omitempty"`
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"hash/fnv"
 	"io"
+	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/plan"
 )
 
@@ -20,9 +22,11 @@ const (
 
 // isCalm reports whether nothing is left to do or to record after an observation, and nothing of
 // the group depends on the time. turn means that nothing is to be done before the group's next
-// turn. Runs are never calm: they are short, or have a time limit.
+// turn. Runs are never calm: they are short, or have a time limit. Neither are groups with devices,
+// since nothing reports what becomes of those.
 func (r *Runner) isCalm(in plan.Input, err error, turn bool) bool {
-	return turn && err == nil && !r.config.Once && in.ToRun() != nil && in.Observed.Unknown(in.Want) == nil && len(in.FoundDigests()) == 0 &&
+	devices := slices.ContainsFunc(in.Observed.Containers, func(s host.ContainerState) bool { return s.Devices != "" })
+	return turn && err == nil && !r.config.Once && !devices && in.ToRun() != nil && in.Observed.Unknown(in.Want) == nil && len(in.FoundDigests()) == 0 &&
 		plan.Next(in).IsZero() && r.rollout.NextCheck(in.Update()).IsZero()
 }
 

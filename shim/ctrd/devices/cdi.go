@@ -50,7 +50,7 @@ func (h Host) FindCDI(c spec.Container) (oci.CDI, error) {
 		return oci.CDI{}, err
 	}
 	for i, d := range given.Devices {
-		kernel, err := h.kernel(d.Kernel.Type, d.Kernel.Major, d.Kernel.Minor)
+		kernel, err := h.Kernel(d.Kernel.Type, d.Kernel.Major, d.Kernel.Minor)
 		if err != nil {
 			return oci.CDI{}, fmt.Errorf("container %q: CDI: device %s: %w", c.Name, d.Path, err)
 		}

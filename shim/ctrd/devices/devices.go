@@ -92,7 +92,7 @@ func (h Host) find(v spec.Device) (oci.Device, error) {
 	case n.kind == "":
 		return oci.Device{}, errNoDevice
 	}
-	kernel, err := h.kernel(n.kind, n.major, n.minor)
+	kernel, err := h.Kernel(n.kind, n.major, n.minor)
 	if err != nil {
 		return oci.Device{}, err
 	}
@@ -146,8 +146,8 @@ func beside(path string) string {
 	return "; in " + dir + " there are: " + strings.Join(names, ", ")
 }
 
-// kernel returns what the kernel has by a number.
-func (h Host) kernel(kind string, major, minor int64) (promise.KernelDevice, error) {
+// Kernel returns what the kernel has by a number.
+func (h Host) Kernel(kind string, major, minor int64) (promise.KernelDevice, error) {
 	k := promise.KernelDevice{Type: kind, Major: major, Minor: minor}
 	class := map[string]string{"c": "char", "b": "block"}[kind]
 	dir, err := filepath.EvalSymlinks(filepath.Join(h.root, "sys/dev", class, fmt.Sprintf("%d:%d", major, minor)))

@@ -143,7 +143,7 @@ func TestThisHost(t *testing.T) {
 	if err != nil || n.kind != "c" || n.major != 1 || n.minor != 3 || n.path != "/dev/null" {
 		t.Errorf("%+v, %v", n, err)
 	}
-	k, err := New().kernel(n.kind, n.major, n.minor)
+	k, err := New().Kernel(n.kind, n.major, n.minor)
 	if err != nil || k.Subsystem != "mem" || k.Name != "null" {
 		t.Errorf("%+v, %v", k, err)
 	}
