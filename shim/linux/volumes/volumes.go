@@ -37,6 +37,7 @@ type Volumes struct {
 	layout    layout.Layout
 	sockets   []string
 	mountLock sync.RWMutex // held for reading from making a folder until a mount is on it
+	list      mountList
 }
 
 // New returns the volumes of the layout. It makes nothing. A folder that contains one of the
@@ -225,9 +226,7 @@ func (v *Volumes) mounts(group string) ([]*mountinfo.Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at volumes: %w", err)
 	}
-	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
-		return filepath.Dir(i.Mountpoint) != dir, false
-	})
+	infos, err := v.list.in(dir)
 	if err != nil {
 		return nil, fmt.Errorf("look at volumes: %w", err)
 	}
