@@ -85,9 +85,8 @@ func (m *membership) keep(byGroup map[string][]containers.Container, began time.
 	}
 }
 
-// of returns the containers of groups, in order. ok is false if they are not known, or too many to
-// ask for one by one.
-func (m *membership) of(groups []string, now time.Time) (members []member, ok bool) {
+// of returns the containers of groups, in order.
+func (m *membership) of(groups []string, now time.Time) (members []member, known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.since.IsZero() || now.Sub(m.since) >= membersFor {
@@ -99,7 +98,7 @@ func (m *membership) of(groups []string, now time.Time) (members []member, ok bo
 		}
 	}
 	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.id, b.id) })
-	return members, len(members) <= mostMembers
+	return members, true
 }
 
 // making notes that a container of ours is about to be made. done ends that, with or without

@@ -9,16 +9,17 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-// recordsOf returns the containers of a few groups: by their ids if these are known. If they are
-// not, all containers are listed once, to know them from then on.
+// recordsOf returns the containers of some groups: by their ids if these are known and few. If they
+// are not known, all containers are listed once, to know them from then on.
 func (c *Client) recordsOf(ctx context.Context, groups []string) (map[string][]containers.Container, error) {
 	now := time.Now()
-	if members, ok := c.members.of(groups, now); ok {
+	members, known := c.members.of(groups, now)
+	if known && len(members) <= mostMembers {
 		if byGroup, ok, err := c.askMembers(ctx, members); ok || err != nil {
 			return byGroup, err
 		}
 	}
-	if len(groups) > mostMembers || !c.events.reportedSince(now.Add(-subscribedWithin)) {
+	if known || len(groups) > mostMembers || !c.events.reportedSince(now.Add(-subscribedWithin)) {
 		return c.listRecords(ctx, groupFilters(groups, false))
 	}
 	begun := c.members.begin()
