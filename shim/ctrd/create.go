@@ -226,6 +226,9 @@ func (c *Client) addTask(ctx context.Context, req host.CreateRequest, image *ima
 		}
 		return fmt.Errorf("root filesystem of %s: %w", record.ID, err)
 	}
+	if err := c.checkUserFilesOf(ctx, req, image, mounts); err != nil {
+		return fmt.Errorf("create %s: %w", record.ID, err)
+	}
 	if size := req.Container.Resources.Disk; size > 0 && c.cfg.BoundLayer != nil && len(mounts) > 0 {
 		if err := c.cfg.BoundLayer(ctx, size, layer(group, name, mounts[0])); err != nil {
 			return fmt.Errorf("root filesystem of %s: %w", record.ID, err)
