@@ -11,8 +11,8 @@ import (
 
 // checkFile reports every name, shape and label that doesn't belong where it stands. It leaves the
 // insides of the groups to checkGroup.
-func checkFile(body *hclsyntax.Body, refusals []refusal, m *meter, rep *report) {
-	c := checker{refusals, m, rep}
+func checkFile(body *hclsyntax.Body, m *meter, rep *report) {
+	c := checker{m, rep}
 	c.names(fileKind, body)
 	for _, b := range body.Blocks {
 		if b.Type != "group" {
@@ -21,16 +21,13 @@ func checkFile(body *hclsyntax.Body, refusals []refusal, m *meter, rep *report) 
 	}
 }
 
-// checkGroup does the same for one group, and then refuses the features that don't work yet.
-func checkGroup(group *hclsyntax.Block, refusals []refusal, m *meter, rep *report) {
-	c := checker{refusals, m, rep}
-	c.block(fileKind, group)
-	c.refuse("group", group.Body)
+// checkGroup does the same for one group.
+func checkGroup(group *hclsyntax.Block, m *meter, rep *report) {
+	checker{m, rep}.block(fileKind, group)
 }
 
 type checker struct {
-	refusals []refusal
-	meter    *meter
+	meter *meter
 	*report
 }
 
@@ -108,10 +105,7 @@ func (c checker) names(parent string, body *hclsyntax.Body) {
 // unknown reports a name that has no place in its parent, with the best explanation there is. It
 // returns false if the explanation covers everything inside as well.
 func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsyntax.Expression) bool {
-	if isRefused(c.refusals, parent, name) {
-		return true // reported by refuse
-	}
-	k := c.offered(parent)
+	k := kinds[parent]
 	if why := forbidden(parent, name, value); why != "" {
 		c.errorf(at, "Not allowed in a group", "%s", why)
 		return false
@@ -141,13 +135,6 @@ func (c checker) unknown(parent, shape, name string, at hcl.Range, value hclsynt
 	}
 	c.errorf(at, "Unknown "+shape, "There is no %s %s in %s.%s %s", shape, quote(name), k.title, guess(k, name), allowance(k))
 	return true
-}
-
-// offered returns the kind of the block without the features that don't work yet.
-func (c checker) offered(parent string) kind {
-	k := kinds[parent]
-	k.blocks = slices.DeleteFunc(slices.Clone(k.blocks), func(name string) bool { return isRefused(c.refusals, parent, name) })
-	return k
 }
 
 // guess returns what the author of an unknown name may have meant, as a sentence with a leading

@@ -117,7 +117,7 @@ const rest = `group "g" {
 func parseOne(t testing.TB, text string) Group {
 	t.Helper()
 	src := source("test.hcl", text)
-	groups, diags := parse(src, nil)
+	groups, diags := Parse(src)
 	if diags.HasErrors() || len(groups) != 1 {
 		t.Fatalf("%d groups and:\n%s\n%s", len(groups), printed(t, src, diags), text)
 	}
@@ -358,7 +358,7 @@ func TestDigestTellsRolesAndEgress(t *testing.T) {
 
 func TestGroupSurvivesJSON(t *testing.T) {
 	for _, path := range glob(t, "testdata/*.hcl") {
-		groups, _ := parse(load(t, path), nil)
+		groups, _ := Parse(load(t, path))
 		for _, want := range groups {
 			text, err := json.Marshal(want)
 			if err != nil {

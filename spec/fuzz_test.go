@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(rest))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		src := source("fuzz.hcl", string(text))
-		groups, diags := parse(src, nil)
+		groups, diags := Parse(src)
 		if len(groups) == 0 && !diags.HasErrors() {
 			t.Error("neither a group nor an error")
 		}
@@ -43,7 +43,7 @@ func FuzzParse(f *testing.F) {
 		if err := WriteDiagnostics(io.Discard, map[string][]byte{src.Name: src.Bytes}, diags, 0, true); err != nil {
 			t.Error(err)
 		}
-		again, diagsAgain := parse(src, nil)
+		again, diagsAgain := Parse(src)
 		if diff := cmp.Diff(groups, again); diff != "" {
 			t.Errorf("second reading (-first +second):\n%s", diff)
 		}

@@ -138,13 +138,12 @@ func printed(t testing.TB, src Source, diags hcl.Diagnostics) string {
 	return text.String()
 }
 
-// The files directly in testdata are good. They are read without refusing the features that don't
-// work yet.
+// The files directly in testdata are good.
 func TestGoldenValues(t *testing.T) {
 	for _, path := range glob(t, "testdata/*.hcl") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			src := load(t, path)
-			groups, diags := parse(src, nil)
+			groups, diags := Parse(src)
 			if diags.HasErrors() {
 				t.Fatalf("refused:\n%s", printed(t, src, diags))
 			}

@@ -101,13 +101,13 @@ func TestJSONIsAsNative(t *testing.T) {
 				}
 				return []byte("x"), nil
 			}
-			want, diags := parse(src, nil)
+			want, diags := Parse(src)
 			if diags.HasErrors() {
 				t.Skipf("not valid alone:\n%s", printed(t, src, diags))
 			}
 			native := src.Bytes
 			src.Name, src.Bytes = "x.hcl.json", asJSON(t, native)
-			got, diags := parse(src, nil)
+			got, diags := Parse(src)
 			if diags.HasErrors() {
 				t.Fatalf("refused:\n%s\n%s", printed(t, src, diags), src.Bytes)
 			}

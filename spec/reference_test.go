@@ -112,7 +112,7 @@ func TestReferenceHasEveryAttribute(t *testing.T) {
 	prose, _ := readReference(t)
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		k := kinds[name]
-		if name == fileKind || k.anyAttr || refusedEverywhere(name) {
+		if name == fileKind || k.anyAttr {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestReferenceHasEveryAttribute(t *testing.T) {
 			if title, ok := alone[name]; ok {
 				got = append(got, rows(section(t, prose, title))...)
 			}
-			want := slices.DeleteFunc(slices.Clone(k.attrs), func(a string) bool { return isRefused(unsupported, name, a) })
+			want := slices.Clone(k.attrs)
 			slices.Sort(got)
 			slices.Sort(want)
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -139,14 +139,8 @@ func TestReferenceNames(t *testing.T) {
 	known := spans(prose)
 	titles := strings.Join(heading.FindAllString(prose, -1), "\n")
 	for name := range kinds {
-		if name != fileKind && !refusedEverywhere(name) && !known[name] && !strings.Contains(titles, name) {
+		if name != fileKind && !known[name] && !strings.Contains(titles, name) {
 			t.Errorf("REFERENCE.md lacks the block %s", name)
-		}
-	}
-	refused := spans(section(t, prose, "Refused"))
-	for _, r := range unsupported {
-		if !refused[r.name] {
-			t.Errorf("the section Refused lacks %s", r.name)
 		}
 	}
 	for _, name := range slices.Concat(functionNames, grantable) {
@@ -169,12 +163,6 @@ func TestReferenceNames(t *testing.T) {
 			t.Errorf("REFERENCE.md lacks references to %s", root)
 		}
 	}
-}
-
-// refusedEverywhere reports whether a kind of block is refused in each of its parents.
-func refusedEverywhere(name string) bool {
-	in := parents(name)
-	return len(in) > 0 && !slices.ContainsFunc(in, func(parent string) bool { return !isRefused(unsupported, parent, name) })
 }
 
 // readExampleFile reads the files that the examples name.

@@ -25,7 +25,7 @@ const template = `group "report" {
 func asRun(t *testing.T, text string, c RunChange) (Group, string) {
 	t.Helper()
 	src := source("report.hcl", text)
-	groups, diags := parse(src, nil)
+	groups, diags := Parse(src)
 	if diags.HasErrors() {
 		t.Fatal(printed(t, src, diags))
 	}

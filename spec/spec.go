@@ -34,11 +34,6 @@ type Source struct {
 // mistake of the file, in the file's order. It can also hold warnings: branch on diags.HasErrors,
 // not on its length.
 func Parse(src Source) (groups []Group, diags hcl.Diagnostics) {
-	return parse(src, unsupported)
-}
-
-// parse is Parse with another list of refused features.
-func parse(src Source, refusals []refusal) (groups []Group, diags hcl.Diagnostics) {
 	file, m := &report{}, newMeter(src.Stop)
 	m.reads(src)
 	body, damage, left := readSyntax(src.Name, src.Bytes, file)
@@ -46,14 +41,14 @@ func parse(src Source, refusals []refusal) (groups []Group, diags hcl.Diagnostic
 		return nil, file.sorted()
 	}
 	defer func() { diags = placedInJSON(src.Name, src.Bytes, diags) }()
-	checkFile(body, refusals, m, file)
+	checkFile(body, m, file)
 
 	known, from := names{}, &origins{}
 	known.declareVariables(body, src.Vars, from, damage, m, file)
 	known.validate(body, from, damage, m, file)
 	known.declareLocals(body, from, damage, m, file)
 
-	read := groupsReader{src, known, from, &copies{keys: map[*hclsyntax.Block]string{}}, damage, m, refusals, map[string]hcl.Range{}}
+	read := groupsReader{src, known, from, &copies{keys: map[*hclsyntax.Block]string{}}, damage, m, map[string]hcl.Range{}}
 	for _, block := range blocksOf(body, "group") {
 		own := &report{}
 		if all := read.groups(block, own); !left.within(block.Range()) {
@@ -75,14 +70,13 @@ func parse(src Source, refusals []refusal) (groups []Group, diags hcl.Diagnostic
 
 // A groupsReader reads the group blocks of one file.
 type groupsReader struct {
-	src      Source
-	known    names
-	from     *origins
-	copies   *copies
-	damaged  bool
-	meter    *meter
-	refusals []refusal
-	seen     map[string]hcl.Range // by name of a group
+	src     Source
+	known   names
+	from    *origins
+	copies  *copies
+	damaged bool
+	meter   *meter
+	seen    map[string]hcl.Range // by name of a group
 }
 
 // groups returns the groups of one block: one, or one for each key of its for_each. It returns none
@@ -99,7 +93,7 @@ func (r groupsReader) groups(block *hclsyntax.Block, own *report) (all []Group) 
 		good = good && ok && named
 		all = append(all, g)
 	}
-	checkGroup(block, r.refusals, r.meter, own)
+	checkGroup(block, r.meter, own)
 	if !good || s.unresolved || own.hasErrors() {
 		return nil
 	}

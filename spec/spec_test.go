@@ -34,7 +34,7 @@ func TestParseReturnsGroupsWithoutMistakes(t *testing.T) {
 		{"unknown attribute in one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n nope = 1\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
 		{"syntax error after one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \n}\n" + fmt.Sprintf(sealed, "three", "x"), []string{"one", "three"}},
 		{"unclosed block after one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n" + fmt.Sprintf(sealed, "three", "x"), []string{"one"}},
-		{"not supported yet in one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n secret \"s\" {}\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
+		{"a mistake in a block of one", fmt.Sprintf(sealed, "one", "x") + "group \"two\" {\n egress = \"none\"\n secret \"s\" {}\n app \"a\" { image = \"x\" }\n}\n", []string{"one"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestWarningsKeepTheGroup(t *testing.T) {
 func TestNoFileIsReadWithoutReadFile(t *testing.T) {
 	src := load(t, "testdata/design.hcl")
 	src.ReadFile = nil
-	_, diags := parse(src, nil)
+	_, diags := Parse(src)
 	if len(diags) != 1 || diags[0].Summary != "Can't read a file here" {
 		t.Errorf("got %v, want one refusal to read", diags)
 	}
