@@ -165,7 +165,7 @@ func (in *instance) settings(command *kong.Context, flags *daemonFlags) (setting
 		"containerd.namespace": l.Namespace, "containerd.socket": flags.Containerd, "containerd.program": flags.ContainerdBin,
 		"access.operators": flags.Operators, "access.readers": flags.Readers, "containerd.shim": flags.Shim, "containerd.runtime": flags.Runtime,
 		"output.size": flags.OutputSize, "output.total": flags.OutputTotal, "output.removed": flags.OutputRemoved,
-		"images.unused": flags.ImagesUnused, "images.total": flags.ImagesTotal,
+		"signed_by": flags.SignedBy, "images.unused": flags.ImagesUnused, "images.total": flags.ImagesTotal,
 		"registries.docker_config": flags.RegistriesDockerConfig, "registries.hosts": flags.RegistriesHosts,
 		"registries.max_concurrent": flags.RegistriesMaxConcurrent, "registries.rate": flags.RegistriesRate, "registries.window": flags.RegistriesWindow,
 		"runs.at_once": flags.RunsAtOnce, "runs.queued": flags.RunsQueued, "runs.keep": flags.RunsKeep, "runs.records": flags.RunsRecords,

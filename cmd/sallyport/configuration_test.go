@@ -23,6 +23,9 @@ import (
 	"github.com/sallyport/sallyport/shim/keeper"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/prune"
+	"github.com/sallyport/sallyport/shim/signed"
+	"github.com/sallyport/sallyport/shim/signed/signedtest"
+	"github.com/sallyport/sallyport/spec"
 )
 
 // parsed reads a command line as run does.
@@ -236,6 +239,8 @@ func TestReloadConfiguration(t *testing.T) {
 	conf.runs = func(next settings) { runs = runLimits(next) }
 	var reached registry.Settings
 	conf.reach = func(next settings) { reached = next.registries() }
+	var demands signed.Demands
+	conf.sign = func(d signed.Demands) { demands = d }
 	state := api.Setting{Name: "folders.state", Value: "/environ/state", Source: "SALLYPORT_STATE_DIR"}
 	table := api.Setting{Name: "network.table", Value: "mine", Source: "--table"}
 	prefix := func(value string, line int) api.Setting {
@@ -301,6 +306,15 @@ func TestReloadConfiguration(t *testing.T) {
 				{Name: "registries.max_concurrent", Value: "5", Source: file + ":4"}, {Name: "registries.rate", Value: "1MiB", Source: file + ":5"},
 				{Name: "registries.window", Value: "22:00-06:00", Source: file + ":6"}, prefix("10.1.0.0/16", 9), table}},
 			"setting changed"},
+		{"signed_by, without the key", "log_level = \"error\"\nsigned_by \"r.example\" {\n  key = \"/nowhere/team.pub\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), state, {Name: "registries.docker_config", Value: "none", Source: file + ":3"},
+				{Name: "registries.max_concurrent", Value: "5", Source: file + ":4"}, {Name: "registries.rate", Value: "1MiB", Source: file + ":5"},
+				{Name: "registries.window", Value: "22:00-06:00", Source: file + ":6"}, prefix("10.1.0.0/16", 9), table},
+				Problem: file + ":2: signed_by \"r.example\": read /nowhere/team.pub: no such file or directory"},
+			"configuration not read, so nothing of it changed"},
+		{"keys", "log_level = \"debug\"\nsigned_by \"r.example\" {\n  key = \"none\"\n}\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelDebug,
+			api.Configuration{File: file, Settings: []api.Setting{logLevel("debug"), {Name: "signed_by", Value: "r.example=none", Source: file + ":2"}, state, prefix("10.1.0.0/16", 6), table}},
+			"setting changed"},
 		{"as it was at the start", "log_level = \"warn\"\nnetwork {\n  prefix4 = \"10.1.0.0/16\"\n}\n", rootsFiles, slog.LevelWarn, started, "setting changed"},
 	} {
 		log.Reset()
@@ -341,11 +355,14 @@ func TestReloadConfiguration(t *testing.T) {
 			t.Errorf("%s: runs %+v, want %+v", step.name, runs, wantRuns)
 		}
 		wantReached := registry.Settings{DockerConfig: "/root/.docker/config.json", Hosts: "/etc/containerd/certs.d", MaxConcurrent: 3}
-		if step.name == "registries" {
+		if strings.HasPrefix(step.name, "registries") || strings.HasPrefix(step.name, "signed_by") {
 			wantReached = registry.Settings{Hosts: "/etc/containerd/certs.d", MaxConcurrent: 5, Rate: 1 << 20, Window: registry.Window{From: 22 * time.Hour, To: 6 * time.Hour}}
 		}
 		if reached != wantReached {
 			t.Errorf("%s: registries %+v, want %+v", step.name, reached, wantReached)
+		}
+		if (len(demands) > 0) != (step.name == "keys") {
+			t.Errorf("%s: demands %+v", step.name, demands)
 		}
 		if level.Level() != step.level {
 			t.Errorf("%s: level %s, want %s", step.name, level.Level(), step.level)
@@ -445,5 +462,33 @@ func TestConfigurationResults(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The keys are read anew at each reload. Several keys of the same images are one demand.
+func TestDemands(t *testing.T) {
+	key, folder := signedtest.NewKey(t, "ecdsa"), t.TempDir()
+	one, two := filepath.Join(folder, "one.pub"), filepath.Join(folder, "two.pub")
+	writeText(t, one, key.Public)
+	writeText(t, two, key.Public)
+	demands := func(text string, look func(string) (inode, error)) (signed.Demands, error) {
+		return settings{flags: &daemonFlags{imageFlags: imageFlags{SignedBy: text}}}.demands(t.Context(), look)
+	}
+	got, err := demands("*="+one+",r.example=none,*="+two, rootsFiles)
+	want := signed.Demands{{Prefix: "*", Signers: []spec.Signer{{Key: key.Public, File: one}, {Key: key.Public, File: two}}}, {Prefix: "r.example"}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if got, err := demands("", rootsFiles); len(got) > 0 || err != nil {
+		t.Errorf("nothing is demanded: %v, %v", got, err)
+	}
+	writeText(t, two, "x")
+	for text, look := range map[string]func(string) (inode, error){
+		"r.example=" + two: rootsFiles, "r.example=" + folder: rootsFiles, "r.example=" + folder + "/none": rootsFiles,
+		"r.example=" + one: func(string) (inode, error) { return inode{uid: 1000}, nil },
+	} {
+		if got, err := demands(text, look); err == nil || !strings.Contains(err.Error(), `signed_by "r.example"`) || hintOf(err) == "" {
+			t.Errorf("%s: %v, %v; hint %q", text, got, err, hintOf(err))
+		}
 	}
 }

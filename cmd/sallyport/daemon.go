@@ -32,6 +32,7 @@ import (
 	"github.com/sallyport/sallyport/shim/logs/removed"
 	"github.com/sallyport/sallyport/shim/metrics"
 	"github.com/sallyport/sallyport/shim/runner"
+	"github.com/sallyport/sallyport/shim/signed"
 	"github.com/sallyport/sallyport/shim/store"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -71,6 +72,10 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	if err != nil {
 		return err
 	}
+	demands, err := now.demands(ctx, lookAt)
+	if err != nil {
+		return err
+	}
 	if err := makeFolders(l); err != nil {
 		return err
 	}
@@ -101,12 +106,12 @@ func (v *daemonVerb) run(ctx context.Context, ui *ui, in *instance, command *kon
 	}
 	conf := newConfigurationInForce(now, readAgain(command, lookAt), level, log)
 	conf.bound = func(s bound.Settings) error { return bound.WriteSettings(l.LogDir, s) }
-	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Signals: verdict.Untold == nil, Log: log}, conf, access, ui.environ, log)
+	return v.keep(ctx, l, network.Config{Layout: l, Separate: verdict.Joined == nil, Signals: verdict.Untold == nil, Log: log}, conf, access, demands, ui.environ, log)
 }
 
 // keep connects the parts and runs them until ctx ends or one of them fails. When it returns, all
 // have ended, the private containerd last. A part that hangs is left behind.
-func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, conf *configurationInForce, access api.Access, environ []string, log *slog.Logger) (err error) {
+func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Config, conf *configurationInForce, access api.Access, demands signed.Demands, environ []string, log *slog.Logger) (err error) {
 	address, private, err := v.openContainerd(ctx, l, log)
 	if err != nil {
 		return err
@@ -124,6 +129,8 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		return err
 	}
 	defer client.Close()
+	client.SetDemands(demands)
+	conf.sign = client.SetDemands
 	network, err := network.New(net)
 	if err != nil {
 		return err
@@ -166,7 +173,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 			},
 		},
 		Denied: func(group string) uint64 { return denied.Flush(group) }, Processes: client, RunLimits: runLimits(conf.now),
-		Store: store, Watcher: watchers{client, held}, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageNotes: client, PublishNotes: network.PublishNotes, Shims: client, ImageDisk: disks.Of,
+		Store: store, Watcher: watchers{client, held}, Changes: drift, Outputs: client, Bounds: bounds, ImageStore: client, ImageNotes: client, Proofs: client, PublishNotes: network.PublishNotes, Shims: client, ImageDisk: disks.Of,
 		Watchdog: keeper.Watchdog{Time: watchdogTime(log), Feed: func() { notifySystemd(log, "WATCHDOG=1") }},
 	}, environ))
 	if err != nil {

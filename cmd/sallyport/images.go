@@ -90,8 +90,20 @@ func writeImages(w io.Writer, found host.Images) error {
 		if i.Kept != "" {
 			r.notes = []string{"it stays: " + i.Kept}
 		}
+		if len(i.SignedBy) > 0 {
+			r.notes = append(r.notes, "signed with the key "+keysText(i.SignedBy))
+		}
 	}
 	return t.writeTo(w)
+}
+
+// keysText returns the beginnings of keys' fingerprints.
+func keysText(fingerprints []string) string {
+	var short []string
+	for _, f := range fingerprints {
+		short = append(short, f[:min(len(f), len("sha256:")+12)])
+	}
+	return strings.Join(short, ", ")
 }
 
 // remove prints each image when it is removed.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/logs/bound"
 	"github.com/sallyport/sallyport/shim/prune"
+	"github.com/sallyport/sallyport/shim/signed"
 )
 
 // A configurationInForce is the configuration of a running daemon. A reload changes the settings
@@ -22,6 +24,7 @@ type configurationInForce struct {
 	prune func(prune.Limits)         // the same
 	runs  func(settings)             // the same
 	reach func(settings)             // the same
+	sign  func(signed.Demands)       // the same
 	// metrics gets ready for another address of the metrics, or another access to them. One of
 	// commit and cancel is called. Required as well.
 	metrics  func(address string, access api.Access) (commit, cancel func(), err error)
@@ -46,6 +49,10 @@ func (c *configurationInForce) apply(next settings) error {
 	if err != nil {
 		return err
 	}
+	demands, err := next.demands(context.Background(), lookAt)
+	if err != nil {
+		return err
+	}
 	commit, cancel, err := c.metrics(next.metricsAddress(), access)
 	if err != nil {
 		return &hint.Error{Err: fmt.Errorf("%s: metrics.listen: %w", next.source("metrics.listen"), err), Hint: hintOf(err)}
@@ -62,6 +69,7 @@ func (c *configurationInForce) apply(next settings) error {
 	c.prune(next.images())
 	c.runs(next)
 	c.reach(next)
+	c.sign(demands)
 	c.level.Set(next.flags.LogLevel.Level())
 	return nil
 }

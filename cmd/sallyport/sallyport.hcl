@@ -10,6 +10,8 @@
 # log_level = "info"
 # # Cgroup of the groups, from the root of the hierarchy.
 # cgroup = "/sallyport"
+# # Keys that images have to be signed with, by the beginning of their names. Default: none.
+# signed_by "registry.example/team" { key = "/etc/sallyport/keys/team.pub" }
 
 # access {
 #   # Unix group whose users may do on the control socket all that root may. So they are root. Default: none.

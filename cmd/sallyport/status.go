@@ -170,6 +170,12 @@ func containerNotes(c group.ContainerStatus, above string, now time.Time) (notes
 		notes = append(notes, line+": containerd may set no higher limit on this host")
 	}
 	notes = append(notes, c.Devices...)
+	for _, key := range c.SignedBy {
+		notes = append(notes, "its image is signed with the key "+key)
+	}
+	if c.Unproved != "" {
+		notes = append(notes, "no container is created of its image: "+c.Unproved+"; apply the file again, which looks for the signature")
+	}
 	if c.OOMKilled {
 		notes = append(notes, "ran out of memory: raise its memory limit, or make it use less")
 	}

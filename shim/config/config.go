@@ -50,7 +50,12 @@ func Parse(name string, src []byte) (File, hcl.Diagnostics) {
 	}
 	d.body("", body)
 	seen := map[string]int{} // line, by type
+	var signers []*hclsyntax.Block
 	for _, b := range body.Blocks {
+		if b.Type == signedBy {
+			signers = append(signers, b)
+			continue
+		}
 		if !slices.Contains(blocks(), b.Type) {
 			d.unknownBlock(b)
 			continue
@@ -68,6 +73,7 @@ func Parse(name string, src []byte) (File, hcl.Diagnostics) {
 			d.innerBlock(b.Type, inner)
 		}
 	}
+	d.signedBy(signers)
 	slices.SortStableFunc(d.diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte) })
 	return d.file, d.diags
 }
@@ -87,6 +93,10 @@ func (d *decoder) body(block string, body *hclsyntax.Body) {
 		s, ok := find(block, name)
 		if !ok {
 			d.unknown(block, name, attr.NameRange)
+			continue
+		}
+		if s.Flag == signedByFlag {
+			d.signedByAttribute(attr.NameRange)
 			continue
 		}
 		literal, ok := attr.Expr.(*hclsyntax.TemplateExpr)
@@ -171,7 +181,7 @@ func Is(name string, src []byte) bool {
 				switch {
 				case slices.Contains([]string{"group", "variable", "locals"}, b.Type):
 					return false
-				case slices.Contains(blocks(), b.Type):
+				case b.Type == signedBy, slices.Contains(blocks(), b.Type):
 					return true
 				}
 			}

@@ -69,7 +69,7 @@ func TestGoldenMistakes(t *testing.T) {
 func TestEverySetting(t *testing.T) {
 	var whole strings.Builder
 	for _, s := range Settings {
-		line := s.Name + " = \"" + s.example() + "\"\n"
+		line := s.line() + "\n"
 		if s.Block != "" {
 			line = s.Block + " {\n" + line + "}\n"
 		}
@@ -87,7 +87,7 @@ func TestEverySetting(t *testing.T) {
 		}
 		for _, s := range Settings {
 			if s.Block == block {
-				whole.WriteString(s.Name + " = \"" + s.example() + "\"\n")
+				whole.WriteString(s.line() + "\n")
 			}
 		}
 		if block != "" {
@@ -121,6 +121,7 @@ func TestIs(t *testing.T) {
 		{"by its name", "/etc/sallyport/sallyport.hcl", "", true},
 		{"by its name, with an unknown block", "sallyport.hcl", "folder {}", true},
 		{"by a block", "x.hcl", "folders {}", true},
+		{"by a block of keys", "x.hcl", "signed_by \"*\" {}", true},
 		{"a group of that name", "groups.d/sallyport.hcl", "group \"x\" {}", false},
 		{"a group file", "x.hcl", "locals {}", false},
 		{"nothing", "x.hcl", "", false},

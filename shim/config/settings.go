@@ -41,12 +41,22 @@ func (s Setting) example() string {
 	return s.Default
 }
 
+// line returns a line of the file that sets the setting to its example.
+func (s Setting) line() string {
+	if s.Flag == signedByFlag {
+		return signedByBlock
+	}
+	return fmt.Sprintf("%s = %q", s.Name, s.example())
+}
+
 // Settings lists every setting, block by block, in the order of the file that packages install.
 var Settings = []Setting{
 	{Name: "log_level", Flag: "log-level", Default: "info", Live: true,
 		About: "Lowest level that the daemon logs: debug, info, warn or error.", check: oneOf("debug", "info", "warn", "error")},
 	{Name: "cgroup", Flag: "cgroup-root", Default: "/sallyport",
 		About: "Cgroup of the groups, from the root of the hierarchy.", check: isCgroup},
+	{Name: signedBy, Flag: signedByFlag, Example: signedByText, Live: true,
+		About: "Keys that images have to be signed with, by the beginning of their names. Default: none.", check: problemOf(SignedBy)},
 	{Block: "access", Name: "operators", Flag: "operators", Example: "sallyport", Live: true,
 		About: "Unix group whose users may do on the control socket all that root may. So they are root. Default: none.", check: isGroup},
 	{Block: "access", Name: "readers", Flag: "readers", Example: "adm", Live: true,
@@ -120,7 +130,7 @@ func Sample() string {
 		}
 		for _, s := range Settings {
 			if s.Block == block {
-				fmt.Fprintf(&text, "#%s # %s\n# %s%s = %q\n", indent, s.About, indent, s.Name, s.example())
+				fmt.Fprintf(&text, "#%s # %s\n# %s%s\n", indent, s.About, indent, s.line())
 			}
 		}
 		if block != "" {

@@ -55,6 +55,7 @@ type Client struct {
 	devices    devices.Host
 	proofs     *signed.Proofs // of images' signatures
 	reaper     reaperCopy
+	demands    atomic.Pointer[signed.Demands]
 
 	choice  snapshotterChoice
 	pulls   sharedPulls

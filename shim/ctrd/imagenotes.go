@@ -35,7 +35,7 @@ func (c *Client) ImageNotes(ctx context.Context, container spec.Container, id st
 		return nil, err
 	}
 	notes, err := oci.ImageNotes(container, config)
-	return notes, hint.Bound(err)
+	return append(notes, c.proofNotes(container, id)...), hint.Bound(err)
 }
 
 // CheckImage implements [keeper.ImageNotes]. It pulls and imports nothing.

@@ -47,11 +47,49 @@ func signedImage(src source, id digest.Digest) (signed.Image, error) {
 	return image, err
 }
 
-// checkSigned returns an error unless an image is signed by one of the container's signers, by the
-// proofs on disk. It asks no registry.
+// A wantedBy is a list of signers, one of whom has to have signed an image.
+type wantedBy struct {
+	signers []spec.Signer
+	setting string // the prefix of the daemon's setting that demands it; empty: the group file does
+}
+
+// String returns the keys and who demands them, for a sentence.
+func (w wantedBy) String() string {
+	text := keys(w.signers)
+	if w.setting != "" {
+		text += fmt.Sprintf(", which signed_by %q of the daemon's configuration demands", w.setting)
+	}
+	return text
+}
+
+// SetDemands puts other demands of the host in force. Containers that exist are not touched.
+func (c *Client) SetDemands(all signed.Demands) {
+	if len(all) == 0 {
+		c.demands.Store(nil)
+		return
+	}
+	c.demands.Store(&all)
+}
+
+// wanted returns who has to have signed an image: by the lists of a group file, and by the host.
+func (c *Client) wanted(lists [][]spec.Signer, image signed.Image) (all []wantedBy) {
+	for _, list := range lists {
+		if len(list) > 0 {
+			all = append(all, wantedBy{signers: list})
+		}
+	}
+	if demands := c.demands.Load(); demands != nil {
+		if d := demands.Of(image); len(d.Signers) > 0 {
+			all = append(all, wantedBy{d.Signers, d.Prefix})
+		}
+	}
+	return all
+}
+
+// checkSigned returns an error unless an image is signed by one of the container's signers, and as
+// the host demands, by the proofs on disk. It asks no registry.
 func (c *Client) checkSigned(req host.CreateRequest) error {
-	signers := req.Container.SignedBy
-	if len(signers) == 0 {
+	if len(req.Container.SignedBy) == 0 && c.demands.Load() == nil {
 		return nil
 	}
 	src, err := parseSource(req.Image.Ref)
@@ -62,15 +100,22 @@ func (c *Client) checkSigned(req host.CreateRequest) error {
 	if err != nil {
 		return err
 	}
-	proofs, err := c.proofs.Of(image.Digest)
-	if _, _, ok := signed.By(signers, proofs, image); ok {
+	wanted := c.wanted([][]spec.Signer{req.Container.SignedBy}, image)
+	if len(wanted) == 0 {
 		return nil
 	}
-	why := fmt.Errorf("image %s (%s) is not used: this host has no proof that it is signed with the key %s", req.Image.Ref, spec.ShortDigest(req.Image.Digest), keys(signers))
-	if err != nil {
-		why = fmt.Errorf("%w: %w", why, err)
+	proofs, err := c.proofs.Of(image.Digest)
+	for _, w := range wanted {
+		if _, _, ok := signed.By(w.signers, proofs, image); ok {
+			continue
+		}
+		why := fmt.Errorf("image %s (%s) is not used: this host has no proof that it is signed with the key %s", req.Image.Ref, spec.ShortDigest(req.Image.Digest), w)
+		if err != nil {
+			why = fmt.Errorf("%w: %w", why, err)
+		}
+		return &hint.Error{Err: why, Hint: "apply the file again, which looks for the signature and keeps the proof"}
 	}
-	return &hint.Error{Err: why, Hint: "apply the file again, which looks for the signature and keeps the proof"}
+	return nil
 }
 
 // keys returns the titles of the signers' keys, for a sentence.
@@ -84,50 +129,54 @@ func keys(signers []spec.Signer) string {
 	return strings.Join(titles, " or ")
 }
 
-// prove makes sure that an image is signed, as the context has it, and that the proof is kept. It
-// looks for the proof on disk, then in the bundles of the signers, then in the image's registry.
-// With [spec.PullNever] it asks no registry.
+// prove makes sure that an image is signed, as the context and the host have it, and that the proof
+// is kept. It looks for the proof on disk, then in the bundles of the signers, then in the image's
+// registry. With [spec.PullNever] it asks no registry.
 func (c *Client) prove(ctx context.Context, src source, id digest.Digest) error {
-	var unproved [][]spec.Signer
-	lists := host.SignersOf(ctx)
-	if len(lists) == 0 {
-		return nil
-	}
 	image, err := signedImage(src, id)
 	if err != nil {
 		return err
+	}
+	wanted := c.wanted(host.SignersOf(ctx), image)
+	if len(wanted) == 0 {
+		return nil
 	}
 	proofs, err := c.proofs.Of(id)
 	if err != nil {
 		c.log.Warn("proofs of an image's signature are looked for again", "image", src.ref, "error", err)
 	}
-	for _, list := range lists {
-		if _, _, ok := signed.By(list, proofs, image); ok {
+	var bundles []signed.Proof // of all lists: the file's may prove what the host demands
+	for _, w := range wanted {
+		bundles = append(bundles, bundlesOf(w.signers)...)
+	}
+	var unproved []wantedBy
+	for _, w := range wanted {
+		if _, _, ok := signed.By(w.signers, proofs, image); ok {
 			continue
 		}
-		found, err := c.keepProof(list, bundlesOf(list), image)
+		found, err := c.keepProof(w.signers, bundles, image)
 		if err != nil {
 			return fmt.Errorf("image %s: %w", src.ref, err)
 		}
 		if !found {
-			unproved = append(unproved, list)
+			unproved = append(unproved, w)
 		}
 	}
 	if len(unproved) == 0 {
 		return nil
 	}
 	if src.kind != fromRegistry {
-		return notSigned(src, image, unproved[0], bundlesOf(unproved[0]))
+		return notSigned(src, image, unproved[0], bundles)
 	}
 	if host.PullOf(ctx) == spec.PullNever {
 		return &hint.Error{
-			Err:  fmt.Errorf("image %s (%s) has no proof on this host that it is signed with the key %s, and the file has pull = \"never\"", src.ref, spec.ShortDigest(id.String()), keys(unproved[0])),
+			Err:  fmt.Errorf("image %s (%s) has no proof on this host that it is signed with the key %s, and the file has pull = \"never\"", src.ref, spec.ShortDigest(id.String()), unproved[0]),
 			Hint: "leave out pull = \"never\" for one apply, or name the signature as a file in the signed_by block: bundle = \"image.sigstore.json\"",
 		}
 	}
 	candidates, failed := c.fetchSignatures(ctx, src, id)
-	for _, list := range unproved {
-		found, err := c.keepProof(list, candidates, image)
+	for _, w := range unproved {
+		found, err := c.keepProof(w.signers, candidates, image)
 		if err != nil {
 			return fmt.Errorf("image %s: %w", src.ref, err)
 		}
@@ -135,7 +184,7 @@ func (c *Client) prove(ctx context.Context, src source, id digest.Digest) error 
 			return signatureProblem(src, failed)
 		}
 		if !found {
-			return notSigned(src, image, list, append(bundlesOf(list), candidates...))
+			return notSigned(src, image, w, append(bundles, candidates...))
 		}
 	}
 	return nil
@@ -174,8 +223,8 @@ func (c *Client) keepProof(signers []spec.Signer, candidates []signed.Proof, ima
 // signed. With the returned context the name is pulled as that image, though it may mean another.
 // Without signers it does nothing.
 func (c *Client) proveMeant(ctx context.Context, src source) (context.Context, error) {
-	if len(host.SignersOf(ctx)) == 0 {
-		return ctx, nil
+	if image, err := signedImage(src, ""); err != nil || len(c.wanted(host.SignersOf(ctx), image)) == 0 {
+		return ctx, err
 	}
 	var meant ocispec.Descriptor
 	err := c.asking(ctx, src, func(ctx context.Context, resolver remotes.Resolver) (err error) {
@@ -210,7 +259,7 @@ func asMeant(ctx context.Context, r remotes.ResolverWithOptions) remotes.Resolve
 
 // notSigned is the error of an image that none of the signers has signed. found are the signatures
 // that there are.
-func notSigned(src source, image signed.Image, signers []spec.Signer, found []signed.Proof) error {
+func notSigned(src source, image signed.Image, wanted wantedBy, found []signed.Proof) error {
 	at := image.Digest.String()
 	if src.kind == fromRegistry {
 		at = image.Repository + "@" + at
@@ -221,9 +270,9 @@ func notSigned(src source, image signed.Image, signers []spec.Signer, found []si
 		hint_ = "sign this digest, or name a bundle that is for it; for an image that was copied from a registry: cosign sign --key cosign.key --bundle FILE REPOSITORY@" + at
 	}
 	for _, p := range found {
-		for _, s := range signers {
+		for _, s := range wanted.signers {
 			err := p.Verify(s, image)
-			if other, ok := errors.AsType[*signed.OtherIdentityError](err); ok {
+			if other, ok := errors.AsType[*signed.OtherIdentityError](err); ok && wanted.setting == "" {
 				hint_ = fmt.Sprintf("if the image was copied from there, write in its signed_by block: identity = %q", other.Signed)
 			}
 			if err != nil && !slices.Contains(reasons, err.Error()) {
@@ -242,7 +291,7 @@ func notSigned(src source, image signed.Image, signers []spec.Signer, found []si
 	case len(found) > 1:
 		what = fmt.Sprintf("of its %d signatures: %s", len(found), strings.Join(reasons, "; "))
 	}
-	return &hint.Error{Err: fmt.Errorf("image %s (%s) is not signed with the key %s: %s", src.ref, at, keys(signers), what), Hint: hint_}
+	return &hint.Error{Err: fmt.Errorf("image %s (%s) is not signed with the key %s: %s", src.ref, at, wanted, what), Hint: hint_}
 }
 
 // signatureProblem is the error of a registry that could not be asked for signatures.

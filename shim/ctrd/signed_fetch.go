@@ -27,6 +27,7 @@ const (
 
 	simpleLayer     = "application/vnd.dev.cosign.simplesigning.v1+json"
 	simpleSignature = "dev.cosignproject.cosign/signature" // annotation of a layer
+	simpleKeyless   = "dev.sigstore.cosign/certificate"    // annotation of a layer that was signed without a key
 	bundleArtifact  = "application/vnd.dev.sigstore.bundle"
 	bundlePredicate = "dev.sigstore.bundle.predicateType" // annotation of a referrer
 	cosignPredicate = "https://sigstore.dev/cosign/sign/v1"
@@ -83,7 +84,7 @@ func simpleSignatures(ctx context.Context, r remotes.Resolver, name string, id d
 		if err != nil {
 			return all, err
 		}
-		all = append(all, signed.Proof{Form: signed.Simple, Payload: payload, Signature: sig, From: tag})
+		all = append(all, signed.Proof{Form: signed.Simple, Payload: payload, Signature: sig, From: tag, Keyless: layer.Annotations[simpleKeyless] != ""})
 	}
 	return all, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/shim/ctrd/ctrdtest"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
+	"github.com/sallyport/sallyport/shim/signed"
 	"github.com/sallyport/sallyport/shim/signed/signedtest"
 	"github.com/sallyport/sallyport/spec"
 )
@@ -96,7 +97,7 @@ func TestRootSignedImages(t *testing.T) {
 		lists := map[string][]byte{}
 		server := referrersAPI(t, backend, lists)
 		front := server.Listener.Addr().String()
-		for _, name := range []string{"classic", "bundle", "api", "moved", "other", "evil", "plain"} {
+		for _, name := range []string{"classic", "bundle", "api", "moved", "other", "evil", "plain", "keyless"} {
 			push(t, backend, name, "1", image)
 		}
 		at := func(ctx context.Context, signers ...spec.Signer) context.Context {
@@ -133,6 +134,47 @@ func TestRootSignedImages(t *testing.T) {
 		refused(at(t.Context(), spec.Signer{Key: wrong.Public, File: "wrong.pub"}), front+"/classic:1", "its one signature: it is of another key", "")
 		refused(host.WithPull(at(t.Context(), only), spec.PullNever), front+"/classic:1", "it is not on this host", "sallyport pull")
 
+		payload := string(signedtest.Payload(backend+"/keyless", id.String()))
+		artifact(t, backend, "keyless", signatureTag(id), "", nil, map[string]ocispec.Descriptor{
+			payload: {MediaType: simpleLayer, Annotations: map[string]string{simpleSignature: "eA==", simpleKeyless: "-----BEGIN CERTIFICATE-----"}},
+		})
+		refused(at(t.Context(), only), backend+"/keyless:1", "of its one signature: it is signed without a key", "cosign sign")
+
+		// The host demands it of files that say nothing, and of their signers too.
+		demands := signed.Demands{{Prefix: backend, Signers: []spec.Signer{only}}, {Prefix: backend + "/evil"}}
+		c.SetDemands(demands)
+		refused(t.Context(), backend+"/plain:1", fmt.Sprintf("which signed_by %q of the daemon's configuration demands: it has no signature", backend), "cosign sign")
+		refused(at(t.Context(), spec.Signer{Key: wrong.Public, File: "wrong.pub"}), backend+"/bundle:1", "is not signed with the key wrong.pub", "")
+		for _, ref := range []string{backend + "/bundle:1", backend + "/evil:1"} { // the second needs none
+			if _, err := c.Image(t.Context(), ref); err != nil {
+				t.Errorf("%s, as the host demands: %v", ref, err)
+			}
+		}
+		app := spec.Container{Name: "app", Image: backend + "/bundle:1"}
+		if p := c.ProofOf(app, id.String()); len(p.SignedBy) != 1 || !strings.HasPrefix(p.SignedBy[0], "vendor.pub (sha256:") || p.Missing != "" {
+			t.Errorf("proof of an image that the host demands: %+v", p)
+		}
+		if all, err := c.Images(t.Context()); err != nil || len(all.All) != 1 || len(all.All[0].SignedBy) != 1 {
+			t.Errorf("images: %+v, %v", all.All, err)
+		}
+		request := host.CreateRequest{Container: app, Image: host.Image{Ref: app.Image, Digest: id.String()}}
+		if err := c.checkSigned(request); err != nil {
+			t.Errorf("with a proof: %v", err)
+		}
+		if err := c.proofs.Remove(id); err != nil {
+			t.Fatal(err)
+		}
+		if p := c.ProofOf(app, id.String()); len(p.SignedBy) != 0 || !strings.Contains(p.Missing, "of the daemon's configuration demands") {
+			t.Errorf("without the proof: %+v", p)
+		}
+		if err := c.checkSigned(request); err == nil || !strings.Contains(err.Error(), "this host has no proof that it is signed with the key vendor.pub") {
+			t.Errorf("without the proof: %v", err)
+		}
+		c.SetDemands(nil)
+		if err := c.checkSigned(request); err != nil || c.ProofOf(app, id.String()).Missing != "" {
+			t.Errorf("without a demand: %v", err)
+		}
+
 		moved := only
 		moved.Identity = front + "/classic"
 		for ref, by := range map[string][]spec.Signer{
@@ -155,7 +197,7 @@ func TestRootSignedImages(t *testing.T) {
 		if err := c.proofs.Remove(id); err != nil {
 			t.Fatal(err)
 		}
-		app := script("app", spec.App, "echo signed")
+		app = script("app", spec.App, "echo signed")
 		app.Image, app.SignedBy = front+"/classic:1", signers
 		r := &harness{TB: t, c: c, group: &spec.Group{Name: "g", Containers: []spec.Container{app}}}
 		pinNetns(t, c.cfg.Layout.NetnsPath("g"))
@@ -188,7 +230,7 @@ func TestRootSignedImages(t *testing.T) {
 		if _, err := c.Image(at(t.Context(), spec.Signer{Key: wrong.Public, File: "wrong.pub"}), app.Image); err == nil || !strings.Contains(err.Error(), "its signatures can't be read") || hint.Of(err) == "" {
 			t.Errorf("another key, without the registry: %v", err)
 		}
-		request := r.request("app")
+		request = r.request("app")
 		if err := c.Create(t.Context(), request); err != nil {
 			t.Errorf("created again: %v", err)
 		}

@@ -85,11 +85,12 @@ func (c *Client) Images(ctx context.Context) (_ host.Images, err error) {
 	for key, p := range parts {
 		found.Sizes[key] = p.size
 	}
+	proved := c.provedKeys()
 	for digest, names := range roots {
 		slices.SortFunc(names, forPeople)
 		found.All = append(found.All, host.ImageUsage{
 			Names: names, Digest: digest, Own: sizes[digest].own, Common: sizes[digest].common, Parts: sizes[digest].parts,
-			Groups: slices.Sorted(maps.Keys(users[digest])), Kept: kept[digest], Unused: notes[digest].unused,
+			Groups: slices.Sorted(maps.Keys(users[digest])), Kept: kept[digest], Unused: notes[digest].unused, SignedBy: proved[digest],
 		})
 	}
 	slices.SortFunc(found.All, func(a, b host.ImageUsage) int {

@@ -127,6 +127,11 @@ type ContainerStatus struct {
 	Lowered []string `json:"lowered,omitempty"`
 	// Devices has a line for each device that its file names: what it is on this host.
 	Devices []string `json:"devices,omitempty"`
+	// SignedBy has the keys that its image is proved to be signed with, if it has to be. It is in
+	// the status of one group alone, and so is Unproved.
+	SignedBy []string `json:"signed_by,omitempty"`
+	// Unproved is why no container is created of the image, in one line. One that runs goes on.
+	Unproved string `json:"unproved,omitempty"`
 }
 
 // Exit sets the fields about the container's last end.

@@ -6,6 +6,13 @@ import (
 	"github.com/sallyport/sallyport/spec"
 )
 
+// An ImageProof has the proof of an image that has to be signed. The zero value is for one that
+// needs no signature.
+type ImageProof struct {
+	SignedBy []string // the keys, by their files and fingerprints
+	Missing  string   // why no container is created of it, in one line; empty if all is proved
+}
+
 type signersKey struct{}
 
 // WithSigners returns a context whose calls accept an image only if it is signed: by one signer of

@@ -49,6 +49,8 @@ type ImageUsage struct {
 	Kept string `json:"kept,omitempty"`
 	// Unused is since when no group uses it. It is zero while one does, and while it is not known.
 	Unused time.Time `json:"unused_since,omitzero"`
+	// SignedBy has the fingerprints of the keys whose proofs are kept: "sha256:..."
+	SignedBy []string `json:"signed_by,omitempty"`
 
 	Parts []string `json:"-"` // keys of [Images].Sizes
 }

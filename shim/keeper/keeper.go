@@ -25,6 +25,7 @@ type Config struct {
 	Outputs       Outputs      // optional: without one, a container whose output is not copied may block
 	ImageStore    ImageStore   // optional: without one, no image is removed
 	ImageNotes    ImageNotes   // optional: without one, there are no notes about images
+	Proofs        Proofs       // optional: without one, a status has nothing about proofs
 	PublishNotes  PublishNotes // optional: nil means that there are no notes about published ports
 	Shims         Shims        // optional: without one, nothing looks for shims that were left
 	// ImageDisk returns the disk of the folder with the images. Optional: nil means that it is

@@ -104,6 +104,15 @@ func (k *Keeper) stopKnown(name string, waiter *runner.Waiter) {
 // Status returns the status of one group, or, if group is "", of every group, sorted by name. A
 // group that was not looked at yet is starting. The error for an unknown group is ErrNoGroup.
 func (k *Keeper) Status(groupName string) ([]group.Status, error) {
+	out, err := k.statuses(groupName)
+	if err == nil && groupName != "" {
+		k.addProofs(&out[0])
+	}
+	return out, err
+}
+
+// statuses returns the status of a group, or of all groups without a name, without proofs.
+func (k *Keeper) statuses(groupName string) ([]group.Status, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	names := []string{groupName}

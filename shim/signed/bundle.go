@@ -60,7 +60,7 @@ func verifyBundle(text []byte, key crypto.PublicKey, image Image) error {
 		return err
 	}
 	if b.GetVerificationMaterial().GetCertificate() != nil || b.GetVerificationMaterial().GetX509CertificateChain() != nil {
-		return errors.New("it was made without a key of its own (keyless), by a certificate")
+		return errKeyless
 	}
 	if e := b.GetDsseEnvelope(); e != nil {
 		signed := enveloped(e.GetPayloadType(), e.GetPayload())

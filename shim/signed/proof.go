@@ -25,6 +25,7 @@ type Proof struct {
 	Payload   []byte `json:"payload,omitempty"`   // of a Simple one
 	Signature []byte `json:"signature,omitempty"` // of a Simple one
 	Bundle    []byte `json:"bundle,omitempty"`
+	Keyless   bool   `json:"-"`              // a Simple one that was made by a certificate: it is no proof, and is not kept
 	Key       string `json:"key,omitempty"`  // fingerprint of the key that it was verified with, for an operator
 	From      string `json:"from,omitempty"` // where it was found, for an operator
 }
@@ -46,6 +47,11 @@ func RepositoryOf(ref string) (string, error) {
 	return named.Name(), nil
 }
 
+// errKeyless is the error of a signature that was made with a key that was thrown away. A
+// certificate has its identity.
+var errKeyless = errors.New("it is signed without a key (keyless, by a certificate); such signatures are not taken, because to check one takes the network: " +
+	"ask for a signature with a key, or sign the image with your own")
+
 // errOtherKey is the error of a signature that the key has not made, or of other bytes.
 var errOtherKey = errors.New("it is of another key, or was changed")
 
@@ -61,7 +67,11 @@ func (p Proof) Verify(s spec.Signer, image Image) error {
 	}
 	switch p.Form {
 	case Simple:
-		return verifySimple(p.Payload, p.Signature, key.Key, s.Identity, image)
+		err := verifySimple(p.Payload, p.Signature, key.Key, s.Identity, image)
+		if p.Keyless && errors.Is(err, errOtherKey) {
+			return errKeyless
+		}
+		return err
 	case Bundle:
 		return verifyBundle(p.Bundle, key.Key, image)
 	}
