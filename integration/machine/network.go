@@ -48,6 +48,24 @@ func DropPrograms(t testing.TB, cgroup string, hooks ...ebpf.AttachType) {
 	}
 }
 
+// ForgetQuestions ends the search for neighbours that have not answered, in the current namespace.
+// The kernel asks three times, a second apart (mcast_solicit).
+func ForgetQuestions() error {
+	all, err := netlink.NeighList(0, netlink.FAMILY_ALL)
+	if err != nil {
+		return err
+	}
+	for _, n := range all {
+		if n.State&(netlink.NUD_INCOMPLETE|netlink.NUD_PROBE) == 0 {
+			continue
+		}
+		if err := netlink.NeighDel(&n); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 // DropTables removes every rule of a namespace.
 func DropTables(t testing.TB, ns netns.NsHandle) {
 	t.Helper()
