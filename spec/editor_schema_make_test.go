@@ -196,7 +196,7 @@ func (m schemaMaker) forms(kind string, r refRow) []*jsonschema.Schema {
 		members := map[string]*jsonschema.Schema{}
 		names := GroupSysctls()
 		if slices.Contains(containerKinds, kind) {
-			names = ContainerSysctls()
+			names = append(ContainerSysctls(), PingSysctl) // all roles have one definition
 		}
 		for _, name := range names {
 			members[name] = anyText()
