@@ -34,6 +34,7 @@ field-mosquitto    := --debian mosquitto=/usr/sbin/mosquitto --debian mosquitto-
 field-nginx        := --whole nginx --whole nginx-common
 field-node         := $(foreach p,nodejs libnode108 node-acorn node-busboy node-cjs-module-lexer node-undici node-xtend,--whole $p)
 field-node-exporter := --debian prometheus-node-exporter=/usr/bin/prometheus-node-exporter
+field-php          := --debian php8.2-fpm=/usr/sbin/php-fpm8.2
 field-postgres     := --whole postgresql-15 --whole postgresql-client-15 --whole tzdata --whole libc-bin --without '/usr/lib/postgresql/15/lib/*/bitcode' \
 	--without /usr/lib/postgresql/15/lib/bitcode --without '/usr/lib/postgresql/15/lib/llvmjit*'
 field-postgres-exporter := --debian prometheus-postgres-exporter=/usr/bin/prometheus-postgres-exporter
@@ -280,7 +281,7 @@ orders: build failpoint images ## Fill the disk, damage state, kill, stop, apply
 GROUPS ?= .*
 
 .PHONY: test-field
-test-field: deps build $(FIELD_IMAGES) ## Run twenty groups that look like what people publish, with Debian's programs; needs root
+test-field: deps build $(FIELD_IMAGES) ## Run twenty-one groups that look like what people publish, with Debian's programs; needs root
 	@SALLYPORT_FIELD=1 $(GO) test -count 1 -timeout 30m -v -run '^TestField$$/^$(GROUPS)$$' ./integration/field
 
 # The older daemon is built from this repository's history. A shallow clone lacks it.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,10 +22,8 @@ type trial struct {
 	door  string // an address that the ambassador's list has; empty without a list, or nowhere
 	ask   func(w *world)
 	job   bool // it ends, so ask judges its door
+	twice bool // the check of the door is checked, too: it has no list
 }
-
-// nowhere is the door of an ambassador whose list is empty.
-const nowhere = "nowhere"
 
 var trials = []trial{
 	{group: "postgres", door: nowhere, ask: postgres},
@@ -33,7 +32,7 @@ var trials = []trial{
 	{group: "prometheus", door: "198.51.100.92:8080", ask: prometheus},
 	{group: "nginx-tls", door: nowhere, ask: nginxTLS},
 	{group: "haproxy-balancer", door: nowhere, ask: balancer},
-	{group: "squid", ask: squid},
+	{group: "squid", ask: squid, twice: true},
 	{group: "dnsmasq", door: machine.NameServer4 + ":53", ask: dnsmasq},
 	{group: "rsyslog", door: "198.51.100.84:6514", ask: rsyslog},
 	{group: "stunnel-client", door: "198.51.100.85:6379", ask: stunnelClient},
@@ -47,6 +46,7 @@ var trials = []trial{
 	{group: "blackbox", door: "198.51.100.87:8080", ask: blackbox},
 	{group: "memcached", door: nowhere, ask: memcached},
 	{group: "pushgateway", door: nowhere, ask: pushgateway},
+	{group: "nginx-php", door: "198.51.100.93:8080", ask: nginxPHP},
 }
 
 // TestField runs each group of the table on a machine of its own, asks it, and tries to leave it.
@@ -58,8 +58,12 @@ func TestField(t *testing.T) {
 		t.Run(tt.group, func(t *testing.T) {
 			w := newWorld(t, tt.group)
 			tt.ask(w)
+			w.checkSecrets()
 			if !tt.job {
 				w.checkDoor(tt.door)
+			}
+			if tt.twice {
+				w.checkDoorCheck()
 			}
 		})
 	}
@@ -68,10 +72,11 @@ func TestField(t *testing.T) {
 const password = "Correct-Horse-7"
 
 func postgres(w *world) {
-	w.apply("password=" + password)
+	w.apply("password=" + w.secret("shop-db", password))
 	query := func(password string) (string, error) {
-		return w.exec("postgres", "/bin/env", "PGPASSWORD="+password, "/usr/lib/postgresql/15/bin/psql", "-h", "127.0.0.1", "-U", "shop", "-d", "postgres", "-Atc",
-			"select 'name ' || current_user || ', ' || (40 + 2)")
+		const psql = `read -r PGPASSWORD; export PGPASSWORD
+			exec /usr/lib/postgresql/15/bin/psql -h 127.0.0.1 -U shop -d postgres -Atc "select 'name ' || current_user || ', ' || (40 + 2)"`
+		return w.Feed(password+"\n", "exec", "-i", w.group+".postgres", "--", "/bin/sh", "-c", psql)
 	}
 	if out, err := query(password); err != nil || out != "name shop, 42\n" {
 		w.t.Errorf("a query: %q, %v", out, err)
@@ -97,8 +102,9 @@ func postgres(w *world) {
 
 func redis(w *world) {
 	w.certify("cache", "cache.example")
+	w.hide(filepath.Join(w.tls, "cache.key"))
 	client := w.certify("client")
-	w.apply("password="+password, "tls="+w.tls)
+	w.apply("password="+w.secret("cache", password), "tls="+w.tls)
 	talk := func(port int, certificates []tls.Certificate, text string) (string, error) {
 		c, err := w.dial(port)
 		if err != nil {
@@ -181,6 +187,7 @@ func prometheus(w *world) {
 
 func nginxTLS(w *world) {
 	w.certify("site", "site.example")
+	w.hide(filepath.Join(w.tls, "site.key"))
 	w.apply("tls=" + w.tls)
 	w.get(w.Remote, "https://site.example/", "200 OK", "hello 192.0.2.2 by https")
 	w.get(w.Remote, "http://"+machine.Host4+"/shop?x=1", "301", "Location: https://"+machine.Host4+"/shop?x=1")
@@ -202,7 +209,7 @@ func nginxTLS(w *world) {
 	}
 	before, pids := serial(), w.Pids(w.group)
 	w.certify("site", "site.example")
-	w.Run(w.command("apply", "tls="+w.tls)...)
+	w.hide(filepath.Join(w.tls, "site.key"))
 	machine.Eventually(w.t, time.Minute, "the renewed certificate is served", func() error {
 		if serial() == before {
 			return fmt.Errorf("still %s", before)
@@ -259,6 +266,7 @@ func rsyslog(w *world) {
 func stunnelClient(w *world) {
 	service := w.certify("service", "service.example.com")
 	w.certify("client")
+	w.hide(filepath.Join(w.tls, "client.key"))
 	config := w.trust("")
 	config.Certificates, config.ClientAuth, config.ClientCAs = []tls.Certificate{service}, tls.RequireAndVerifyClientCert, config.RootCAs
 	asked := &machine.Output{}

@@ -3,7 +3,6 @@ package field
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,9 +21,6 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // home is the folder that the files seem to stand in, so that nothing depends on the machine.
 const home = "/src/groups"
 
-// operators are the values that the files leave to their operators.
-var operators = map[string]string{"password": "secret of the operator", "token": "secret of the operator", "pgpass": "secret of the operator"}
-
 // names returns the names of the group files, without their ending.
 func names(t *testing.T) []string {
 	t.Helper()
@@ -38,17 +34,15 @@ func names(t *testing.T) []string {
 	return paths
 }
 
-// read reads a group file with the values of the operator. It has to be free of errors. A source
-// that is outside of the files' folder is not read.
+// read reads a group file, which has to be free of errors. A source that is outside of the files'
+// folder is not read.
 func read(t *testing.T, name string) (spec.Group, []string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("groups", name+".hcl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	vars := maps.Clone(operators)
-	maps.DeleteFunc(vars, func(v, _ string) bool { return !strings.Contains(string(b), "variable \""+v+"\"") })
-	groups, diags := spec.Parse(spec.Source{Name: name + ".hcl", Dir: home, Bytes: b, Vars: vars, ReadFile: func(path string) ([]byte, error) {
+	groups, diags := spec.Parse(spec.Source{Name: name + ".hcl", Dir: home, Bytes: b, ReadFile: func(path string) ([]byte, error) {
 		if own, ok := strings.CutPrefix(path, home+"/"); ok {
 			return os.ReadFile(filepath.Join("groups", own))
 		}

@@ -1,6 +1,6 @@
-// Package field holds thirty groups that look like what people publish, and runs twenty of them
+// Package field holds thirty groups that look like what people publish, and runs twenty-one of them
 // with Debian's programs. Every one is read and planned by the unit tests. `make test-field` builds
-// the images and runs the twenty.
+// the images and runs the twenty-one.
 package field
 
 import (

@@ -43,7 +43,7 @@ func telegramBot(w *world) {
 			r.WriteHeader(http.StatusUnauthorized)
 		}
 	})
-	w.apply("token="+password, "ca="+filepath.Join(w.tls, "ca.crt"))
+	w.apply("token="+w.secret("bot", password), "ca="+filepath.Join(w.tls, "ca.crt"))
 	said.WaitFor(w.t, "OPEN THE GATE")
 	const other = `import socket, ssl
 c = ssl.create_default_context().wrap_socket(socket.create_connection(("api.telegram.example", 443)), server_hostname="evil.example")`
@@ -88,7 +88,7 @@ func restic(w *world) {
 	}
 	server := &backups{blobs: map[string][]byte{}}
 	w.serve(w.listen("198.51.100.86:8000"), server.answer)
-	vars := []string{"password=" + password, "folder=" + folder}
+	vars := []string{"password=" + w.secret("backup", password), "folder=" + folder}
 	for n := 1; n <= 2; n++ {
 		if out := w.Run(w.command("run", vars...)...); !strings.Contains(out, "snapshot ") || !strings.Contains(out, " saved") {
 			w.t.Errorf("backup %d: %s", n, out)
@@ -97,6 +97,7 @@ func restic(w *world) {
 			w.t.Errorf("%d snapshots after %d backups", got, n)
 		}
 	}
+	w.vars = vars
 	w.Run(w.command("apply", vars...)...)
 	if err := machine.Contains(w.Run("ps"), "restic", "scheduled"); err != nil {
 		w.t.Error(err)
@@ -261,4 +262,22 @@ func pushgateway(w *world) {
 	w.apply()
 	w.get(w.Remote, "http://"+machine.Host4+":9091/metrics", `report_runs{instance="",job="report"}`)
 	w.ask(w.Remote, http.MethodPost, "http://"+machine.Host4+":9091/metrics", "403 Forbidden")
+}
+
+// nginxPHP has the warehouse at the end of the door, which wants PHP's key.
+func nginxPHP(w *world) {
+	w.serve(w.listen("198.51.100.93:8080"), func(r http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("Authorization") != "Bearer "+password {
+			r.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprint(r, "7 of "+q.FormValue("item"))
+	})
+	w.certify("site", "site.example")
+	w.hide(filepath.Join(w.tls, "site.key"))
+	w.apply("tls="+w.tls, "key="+w.secret("warehouse", password))
+	w.get(w.Remote, "https://site.example/?item=chair", "200 OK", "left: 7 of chair")
+	w.get(w.Remote, "https://site.example/style.css", "200 OK", "Content-Type: text/css", "max-width")
+	w.secret("warehouse", "it is another key by now")
+	w.get(w.Remote, "https://site.example/?item=chair", "ask us by telephone")
 }

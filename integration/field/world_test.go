@@ -37,6 +37,9 @@ type world struct {
 	tls   string // a folder of certificates
 	ca    *x509.Certificate
 	key   *ecdsa.PrivateKey
+
+	vars   []string // that the group was applied with
+	values []string // of its secrets
 }
 
 func newWorld(t *testing.T, group string) *world {
@@ -55,8 +58,48 @@ func (w *world) apply(vars ...string) {
 			w.t.Logf("the group:\n%s\n%s", w.All("status", w.group), w.All("logs", "-n", "40", w.group))
 		}
 	})
+	w.vars = vars
 	w.Run(w.command("apply", vars...)...)
 	w.AwaitRunning(w.group)
+}
+
+// secret writes the value of a secret into a file that root alone can read, and returns its path.
+func (w *world) secret(name, value string) string {
+	w.t.Helper()
+	path := filepath.Join(w.tls, name)
+	w.write(path, []byte(value+"\n"), 0o600)
+	w.hide(path)
+	return path
+}
+
+// hide has checkSecrets look for the lines of a file with a secret.
+func (w *world) hide(path string) {
+	w.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); len(line) >= len(password) && !strings.HasPrefix(line, "-----") {
+			w.values = append(w.values, line)
+		}
+	}
+}
+
+// checkSecrets looks for the values of the group's secrets wherever they must not be.
+func (w *world) checkSecrets() {
+	w.t.Helper()
+	if len(w.values) > 0 {
+		w.CheckHidden(w.t, w.group, w.values, w.command("plan", w.vars...))
+	}
+}
+
+// write puts a file in the place of an earlier one, as an operator should.
+func (w *world) write(path string, text []byte, mode os.FileMode) {
+	w.t.Helper()
+	if err := errors.Join(os.WriteFile(path+".new", text, mode), os.Rename(path+".new", path)); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // command returns a command line for the group's file, with values of its variables.
@@ -138,7 +181,7 @@ func (w *world) trust(server string) *tls.Config {
 }
 
 // certify writes NAME.crt and NAME.key into the folder tls, for servers and clients of the names,
-// and ca.crt beside them. It returns the pair.
+// both as NAME.pem, and ca.crt beside them. It returns the pair.
 func (w *world) certify(name string, hosts ...string) tls.Certificate {
 	w.t.Helper()
 	must := func(err error) {
@@ -158,7 +201,7 @@ func (w *world) certify(name string, hosts ...string) tls.Certificate {
 		must(err)
 		w.ca, err = x509.ParseCertificate(der)
 		must(err)
-		must(os.WriteFile(filepath.Join(w.tls, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
+		w.write(filepath.Join(w.tls, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
@@ -170,8 +213,9 @@ func (w *world) certify(name string, hosts ...string) tls.Certificate {
 	must(err)
 	crt := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	pk := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
-	must(os.WriteFile(filepath.Join(w.tls, name+".crt"), crt, 0o644))
-	must(os.WriteFile(filepath.Join(w.tls, name+".key"), pk, 0o644))
+	w.write(filepath.Join(w.tls, name+".crt"), crt, 0o644)
+	w.write(filepath.Join(w.tls, name+".key"), pk, 0o600)
+	w.write(filepath.Join(w.tls, name+".pem"), slices.Concat(crt, pk), 0o600)
 	pair, err := tls.X509KeyPair(crt, pk)
 	must(err)
 	return pair
@@ -223,78 +267,4 @@ func (w *world) dial(port int) (net.Conn, error) {
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	}
 	return c, err
-}
-
-// checkDoor tries to leave the group from each member, and then from the ambassador, which is the
-// control. The host's side of the link is the judge. door is an address and port that the
-// ambassador's list has. It is empty if the ambassador has no list. If it is nowhere, the
-// ambassador's earlier answers are the control.
-func (w *world) checkDoor(door string) {
-	w.t.Helper()
-	const toTCP = "echo ping | nc -w 3 %s %s"
-	victims := []string{machine.Victim4, machine.Victim6}
-	toVictim := func(f machine.Frame) bool {
-		return slices.ContainsFunc(victims, func(v string) bool { return machine.To(v)(f) })
-	}
-	answers := w.seen.Take(w.t, machine.AnyFrame)
-	members := 0
-	ambassador := ""
-	for _, c := range w.Status(w.group).Containers {
-		if c.Role == "ambassador" {
-			ambassador = c.Name
-			continue
-		}
-		if c.PID == 0 {
-			continue // an init, which has ended
-		}
-		members++
-		for _, try := range []string{fmt.Sprintf(toTCP, machine.Victim4, "80"), fmt.Sprintf(toTCP, machine.Victim6, "80"), "nslookup out.example " + machine.Victim4} {
-			out, err := w.exec(c.Name, "/bin/sh", "-c", try)
-			if err == nil && strings.Contains(out, "ping") {
-				w.t.Errorf("%s of %s reached the world: %s", c.Name, w.group, try)
-			}
-			if machine.ExitStatus(err) > 125 {
-				w.t.Errorf("%s of %s has no program to try it with: %v", c.Name, w.group, err)
-			}
-		}
-		if out := w.seen.Take(w.t, toVictim); len(out) > 0 {
-			w.t.Errorf("%s of %s sent out %v", c.Name, w.group, out)
-		}
-	}
-	if members == 0 || ambassador == "" {
-		w.t.Errorf("%s: %d members and the ambassador %q were tried", w.group, members, ambassador)
-	}
-	to := [][2]string{{machine.Victim4, "80"}, {machine.Victim6, "80"}}
-	if door != "" {
-		to = nil
-		for _, v := range victims {
-			if out, err := w.exec(ambassador, "/bin/sh", "-c", fmt.Sprintf(toTCP, v, "80")); err == nil && strings.Contains(out, "ping") {
-				w.t.Errorf("the ambassador of %s reached what its list lacks", w.group)
-			}
-		}
-	}
-	switch door {
-	case "":
-	case nowhere:
-		if out := w.seen.Take(w.t, toVictim); len(out) > 0 {
-			w.t.Errorf("the ambassador of %s calls nowhere, and sent out %v", w.group, out)
-		}
-		if len(answers) == 0 {
-			w.t.Errorf("the control: no answer of the ambassador of %s was seen, so its denial proves nothing", w.group)
-		}
-	default:
-		host, port, err := net.SplitHostPort(door)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		to = [][2]string{{host, port}}
-	}
-	for _, x := range to {
-		if _, err := w.exec(ambassador, "/bin/sh", "-c", fmt.Sprintf(toTCP, x[0], x[1])); err != nil {
-			w.t.Errorf("the control: the ambassador of %s does not reach %s: %v", w.group, x, err)
-		}
-		if out := w.seen.Take(w.t, machine.To(x[0])); len(out) == 0 {
-			w.t.Errorf("the control: nothing of the ambassador of %s to %s was seen, so the members' denial proves nothing", w.group, x[0])
-		}
-	}
 }

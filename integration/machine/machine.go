@@ -188,12 +188,18 @@ func (m *Machine) close() {
 
 // Try runs a command and returns what it printed. If its exit status is not zero, the error holds
 // the text of stderr.
-func (m *Machine) Try(args ...string) (string, error) {
+func (m *Machine) Try(args ...string) (string, error) { return m.Feed("", args...) }
+
+// Feed is Try with a text on standard input.
+func (m *Machine) Feed(text string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, m.Binary, append([]string{"--root", m.Root}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if text != "" {
+		cmd.Stdin = strings.NewReader(text)
+	}
 	err := InNetns(m.Host, cmd.Run)
 	if err != nil {
 		return stdout.String(), fmt.Errorf("sallyport %s: %w\n%s", strings.Join(args, " "), err, stderr.String())

@@ -1,10 +1,10 @@
 # A runner of the forge that builds what contributors send. A build gets an empty work folder, no capability, half an
 # hour, and Squid as its only way out: to the forge and to two registries of packages.
 
-variable "token" { sensitive = true }
 variable "forge" { default = "git.example.com" }
 
 group "ci-runner" {
+  secret "token" { credential = "ci-runner.token" } # systemd-creds encrypt makes it
   resources {
     cpu    = 4
     memory = "6GiB"
@@ -25,7 +25,7 @@ group "ci-runner" {
       NO_PROXY                             = "127.0.0.1,localhost"
     }
     workdir = "/work"
-    file "/run/secrets/token" { content = var.token }
+    secret "token" { on_change = "none" } # it is for the first start, which registers the runner
     file "/etc/runner/config.yaml" {
       content = jsonencode({ runner = { capacity = 2, timeout = "30m", labels = ["linux:host"] }, cache = { enabled = false } })
     }

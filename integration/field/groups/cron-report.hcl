@@ -3,10 +3,10 @@
 
 variable "database" { default = "198.51.100.31" } # port 5432
 variable "mail" { default = "198.51.100.25" }     # port 25
-variable "pgpass" { sensitive = true }            # a line of .pgpass
 
 group "cron-report" {
   timeout = "20m"
+  secret "pgpass" { file = "/etc/keys/report.pgpass" } # a line of .pgpass
   schedule {
     cron     = "0 7 * * mon-fri"
     timezone = "Europe/Berlin"
@@ -18,7 +18,7 @@ group "cron-report" {
     user    = "70:70"
     command = ["/bin/sh", "-c", "psql -h 127.0.0.1 -U report -d shop --csv -c 'select * from turnover_of_yesterday' > /report/turnover.csv"]
     env     = { PGPASSFILE = "/run/secrets/pgpass" }
-    file "/run/secrets/pgpass" { content = var.pgpass }
+    secret "pgpass" {} # psql takes none that others could read
     mount "report" { path = "/report" }
     restart {
       policy   = "on-failure"

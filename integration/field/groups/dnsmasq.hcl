@@ -1,4 +1,5 @@
-# A program that looks up names itself. dnsmasq answers it, for the names of one domain and no others: a lookup is a way
+# A program that looks up names itself. dnsmasq answers it, for the names of one domain and no others: a lookup is
+# a way out, too.
 
 variable "resolver" { default = "198.51.100.53" }
 

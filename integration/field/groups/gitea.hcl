@@ -1,16 +1,17 @@
 # A forge for one's own repositories, with its database beside it. People come over HTTPS and SSH; its mails and its
 # mirrors leave through HAProxy, to two hosts.
 
-variable "password" { sensitive = true }
 variable "domain" { default = "git.example.com" }
 variable "mail" { default = "198.51.100.25" } # port 587
 
 group "gitea" {
+  secret "db" { file = "/etc/keys/gitea-db" }
+
   sidecar "db" {
     image = "docker.io/library/postgres:17"
     args  = ["-c", "listen_addresses=127.0.0.1"]
     env   = { POSTGRES_USER = "gitea", POSTGRES_DB = "gitea", POSTGRES_PASSWORD_FILE = "/run/secrets/db" }
-    file "/run/secrets/db" { content = var.password }
+    secret "db" { on_change = "none" } # it is for the first start, which makes the database
     mount "db" { path = "/var/lib/postgresql/data" }
     probe "ready" {
       exec    = ["pg_isready", "-h", "127.0.0.1", "-U", "gitea"]
@@ -36,7 +37,7 @@ group "gitea" {
       GITEA__mailer__SMTP_ADDR      = "127.0.0.1"
       GITEA__mailer__SMTP_PORT      = "587"
     }
-    file "/run/secrets/db" { content = var.password }
+    secret "db" {}
     mount "data" { path = "/var/lib/gitea" }
     mount "conf" { path = "/etc/gitea" }
     probe "ready" { http = { port = 3000, path = "/api/healthz" } }

@@ -1,11 +1,11 @@
 # Dashboards: Grafana with Loki and Prometheus beside it, whose sources are provisioned by files. People log in through
 # the single sign-on, the one host that Grafana calls.
 
-variable "password" { sensitive = true }
 variable "login" { default = "login.example.com" }
 
 group "grafana" {
   resources { memory = "2GiB" }
+  secret "admin" { file = "/etc/keys/grafana" }
 
   sidecar "prometheus" {
     image = "docker.io/prom/prometheus:v3.1.0"
@@ -40,7 +40,7 @@ group "grafana" {
       GF_AUTH_GENERIC_OAUTH_AUTH_URL   = "https://${var.login}/authorize"
       GF_AUTH_GENERIC_OAUTH_TOKEN_URL  = "https://${var.login}/token"
     }
-    file "/run/secrets/admin" { content = var.password }
+    secret "admin" {}
     file "/etc/grafana/provisioning/datasources/local.yaml" {
       content = jsonencode({
         apiVersion = 1

@@ -1,10 +1,11 @@
 # A mail relay for the machines of a site: Postfix takes mail in, rspamd looks at it, and it leaves to the provider's
 # smart host alone. Postfix is the door, since a mail server's work is to exchange packets with others.
 
-variable "password" { sensitive = true } # "[smtp.example.com]:587 user:password"
 variable "smarthost" { default = "198.51.100.26" }
 
 group "mail-relay" {
+  secret "relay" { file = "/etc/keys/relay" } # "[198.51.100.26]:587 user:password"
+
   app "rspamd" {
     image = "docker.io/rspamd/rspamd:3.11"
     file "/etc/rspamd/local.d/worker-proxy.inc" {
@@ -31,12 +32,9 @@ group "mail-relay" {
       ALLOWED_SENDER_DOMAINS          = "example.com"
       POSTFIX_smtpd_milters           = "inet:127.0.0.1:11332"
       POSTFIX_mynetworks              = "192.0.2.0/24"
-      POSTFIX_smtp_sasl_password_maps = "lmdb:/run/secrets/relay"
+      POSTFIX_smtp_sasl_password_maps = "texthash:/run/secrets/relay"
     }
-    file "/run/secrets/relay" {
-      content = var.password
-      mode    = "0400" # Postfix reads it as root
-    }
+    secret "relay" {} # Postfix reads it as root
     publish "smtp" {
       host    = 25
       port    = 587

@@ -1,6 +1,5 @@
 # Nextcloud with PostgreSQL, Redis and its background jobs. It may fetch apps; federation is closed.
 
-variable "password" { sensitive = true }
 variable "domain" { default = "cloud.example.com" }
 variable "tls" { default = "/srv/tls" } # site.crt and site.key
 
@@ -19,6 +18,9 @@ locals {
 
 group "nextcloud" {
   resources { memory = "3GiB" }
+  secret "db" { command = ["/usr/bin/pass", "show", "nextcloud/db"] }
+  secret "site.crt" { file = "${var.tls}/site.crt" } # no secret, but renewed together with its key
+  secret "site.key" { file = "${var.tls}/site.key" }
 
   sidecar "db" {
     image    = "docker.io/library/postgres:17"
@@ -29,7 +31,7 @@ group "nextcloud" {
       POSTGRES_USER          = "nextcloud"
       POSTGRES_PASSWORD_FILE = "/run/secrets/db"
     }
-    file "/run/secrets/db" { content = var.password }
+    secret "db" { on_change = "none" } # it is for the first start, which makes the database
     mount "db" { path = "/var/lib/postgresql/data" }
     probe "ready" {
       exec    = ["pg_isready", "-h", "127.0.0.1", "-U", "nextcloud"]
@@ -51,7 +53,7 @@ group "nextcloud" {
   app "nextcloud" {
     image = local.nextcloud
     env   = local.env
-    file "/run/secrets/db" { content = var.password }
+    secret "db" { owner = "www-data" }
     mount "html" { path = "/var/www/html" }
     probe "startup" { # the first start unpacks and installs
       tcp      = { port = 9000 }
@@ -66,7 +68,7 @@ group "nextcloud" {
     after   = ["nextcloud"]
     command = ["/cron.sh"]
     env     = local.env
-    file "/run/secrets/db" { content = var.password }
+    secret "db" { owner = "www-data" }
     mount "html" { path = "/var/www/html" }
     resources { memory = "512MiB" }
   }
@@ -89,14 +91,8 @@ group "nextcloud" {
       source = "nextcloud/nginx.conf"
       reload = "SIGHUP"
     }
-    file "/etc/nginx/tls/site.crt" {
-      source = "${var.tls}/site.crt"
-      reload = "SIGHUP"
-    }
-    file "/etc/nginx/tls/site.key" {
-      source = "${var.tls}/site.key"
-      reload = "SIGHUP"
-    }
+    secret "site.crt" { reload = "SIGHUP" }
+    secret "site.key" { reload = "SIGHUP" }
     probe "ready" {
       http = { port = "https", path = "/door", https = true, host = var.domain }
     }

@@ -1,5 +1,5 @@
 # A program of one's own behind nginx, which has the certificate. The program listens on localhost and knows
-# nothing of TLS. A renewed certificate is loaded without a restart.
+# nothing of TLS. A renewed certificate is loaded without a restart and without a command: its files are looked at.
 
 variable "tls" { default = "/srv/tls" } # site.crt and site.key
 
@@ -9,6 +9,9 @@ locals {
 }
 
 group "nginx-tls" {
+  secret "site.crt" { file = "${var.tls}/site.crt" } # no secret, but renewed together with its key
+  secret "site.key" { file = "${var.tls}/site.key" }
+
   update {
     health_timeout = "1m"
     auto_revert    = true
@@ -75,8 +78,8 @@ group "nginx-tls" {
           server {
             listen 443 ssl http2;
             listen [::]:443 ssl http2;
-            ssl_certificate /etc/nginx/tls/site.crt;
-            ssl_certificate_key /etc/nginx/tls/site.key;
+            ssl_certificate /run/secrets/site.crt;
+            ssl_certificate_key /run/secrets/site.key;
             location = /door { return 204; } # nginx is ready before the program starts
             location / {
               proxy_pass http://127.0.0.1:8000;
@@ -87,14 +90,8 @@ group "nginx-tls" {
         }
       EOT
     }
-    file "/etc/nginx/tls/site.crt" {
-      source = "${var.tls}/site.crt"
-      reload = "SIGHUP"
-    }
-    file "/etc/nginx/tls/site.key" {
-      source = "${var.tls}/site.key"
-      reload = "SIGHUP"
-    }
+    secret "site.crt" { reload = "SIGHUP" }
+    secret "site.key" { reload = "SIGHUP" }
     probe "ready" { http = { port = "https", path = "/door", https = true } }
     resources { memory = "64MiB" }
     stop { signal = "SIGQUIT" }

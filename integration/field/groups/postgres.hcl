@@ -1,8 +1,7 @@
 # PostgreSQL with its exporter. The shop's other hosts reach it through HAProxy, and so does Prometheus.
 # The first start makes the database. Later ones find it.
 
-# What the database's owner logs in with: --var-file secrets.vars, or SALLYPORT_VAR_password.
-variable "password" { sensitive = true }
+variable "password" { default = "/etc/keys/shop-db" } # a file with the password of the database's owner
 
 locals {
   images = "oci-archive:../../../build/images/field"
@@ -13,6 +12,7 @@ locals {
 group "postgres" {
   labels = { tier = "data" }
   resources { memory = "768MiB" }
+  secret "password" { file = var.password }
 
   init "initdb" {
     image   = "${local.images}/postgres.tar"
@@ -28,7 +28,7 @@ group "postgres" {
         mv /data/pgdata.new /data/pgdata
       EOT
     }
-    file "/run/secrets/password" { content = var.password }
+    secret "password" {} # for the first start: later, ALTER ROLE changes it in the database
     mount "data" { path = "/data" }
   }
 
@@ -77,7 +77,7 @@ group "postgres" {
       DATA_SOURCE_USER      = "shop"
       DATA_SOURCE_PASS_FILE = "/run/secrets/password"
     }
-    file "/run/secrets/password" { content = var.password }
+    secret "password" {}
     probe "ready" { tcp = { port = 9187 } }
     resources { memory = "64MiB" }
   }

@@ -1,8 +1,8 @@
 # A cache for several hosts: Redis with a password, behind stunnel. Redis itself speaks plain text on localhost
 # alone, and TLS is the door's. Clients are known by their certificate, so the door takes no others.
 
-variable "password" { sensitive = true }
-variable "tls" { default = "/srv/tls" } # cache.crt, cache.key and the CA of the clients, ca.crt
+variable "password" { default = "/etc/keys/cache" } # a file with the password: letters and digits
+variable "tls" { default = "/srv/tls" }             # cache.crt, cache.key and the CA of the clients, ca.crt
 
 locals {
   images = "oci-archive:../../../build/images/field"
@@ -10,6 +10,10 @@ locals {
 }
 
 group "redis" {
+  secret "password" { file = var.password }
+  secret "cache.crt" { file = "${var.tls}/cache.crt" } # a pair is renewed together
+  secret "cache.key" { file = "${var.tls}/cache.key" }
+
   app "redis" {
     image     = "${local.images}/redis.tar"
     user      = local.user
@@ -22,7 +26,7 @@ group "redis" {
         appendonly yes
         maxmemory 64mb
         maxmemory-policy allkeys-lru
-        requirepass ${var.password}
+        requirepass ${secret.password}
       EOT
     }
     mount "data" { path = "/data" }
@@ -41,8 +45,8 @@ group "redis" {
     capabilities = []
     read_only    = true
     on_failure   = "ignore"
-    command      = ["/usr/bin/prometheus-redis-exporter", "-web.listen-address=127.0.0.1:9121", "-redis.password-file=/run/secrets/redis.json"]
-    file "/run/secrets/redis.json" { content = jsonencode({ "redis://localhost:6379" = var.password }) }
+    command      = ["/usr/bin/prometheus-redis-exporter", "-web.listen-address=127.0.0.1:9121", "-redis.password-file=/etc/redis-exporter.json"]
+    file "/etc/redis-exporter.json" { content = "{\"redis://localhost:6379\": \"${secret.password}\"}\n" }
     resources { memory = "64MiB" }
   }
 
@@ -63,8 +67,8 @@ group "redis" {
       content = <<-EOT
         foreground = yes
         pid =
-        cert = /etc/stunnel/cache.crt
-        key = /etc/stunnel/cache.key
+        cert = /run/secrets/cache.crt
+        key = /run/secrets/cache.key
         CAfile = /etc/stunnel/ca.crt
         verifyChain = yes
 
@@ -77,14 +81,8 @@ group "redis" {
         connect = 127.0.0.1:9121
       EOT
     }
-    file "/etc/stunnel/cache.crt" {
-      source = "${var.tls}/cache.crt"
-      reload = "SIGHUP" # a renewed certificate restarts nothing
-    }
-    file "/etc/stunnel/cache.key" {
-      source = "${var.tls}/cache.key"
-      reload = "SIGHUP"
-    }
+    secret "cache.crt" { reload = "SIGHUP" } # a renewed certificate restarts nothing
+    secret "cache.key" { reload = "SIGHUP" }
     file "/etc/stunnel/ca.crt" { source = "${var.tls}/ca.crt" }
     probe "ready" { tcp = { port = "redis" } }
     resources { memory = "32MiB" }

@@ -2,8 +2,8 @@
 # backup's server. Between its runs there is nothing of it on the host.
 
 variable "folder" { default = "/srv/shop" }
-variable "server" { default = "198.51.100.86" } # restic's REST server, port 8000
-variable "password" { sensitive = true }
+variable "server" { default = "198.51.100.86" }      # restic's REST server, port 8000
+variable "password" { default = "/etc/keys/backup" } # a file with the repository's password
 
 locals {
   images = "oci-archive:../../../build/images/field"
@@ -12,6 +12,7 @@ locals {
 
 group "restic" {
   timeout = "2h"
+  secret "password" { file = var.password }
   schedule {
     cron     = "30 2 * * *"
     timezone = "Europe/Berlin"
@@ -23,7 +24,7 @@ group "restic" {
     image   = "${local.images}/restic.tar"
     command = ["/bin/sh", "-c", "restic cat config >/dev/null 2>&1 || restic init"]
     env     = { RESTIC_REPOSITORY = "rest:http://${upstream.server}/shop/", RESTIC_PASSWORD_FILE = "/run/secrets/password" }
-    file "/run/secrets/password" { content = var.password }
+    secret "password" {}
     tmpfs "/root/.cache" {}
   }
 
@@ -33,7 +34,7 @@ group "restic" {
     capabilities = ["DAC_OVERRIDE"] # reads files of all owners
     read_only    = true
     env          = { RESTIC_REPOSITORY = "rest:http://${upstream.server}/shop/", RESTIC_PASSWORD_FILE = "/run/secrets/password" }
-    file "/run/secrets/password" { content = var.password }
+    secret "password" {}
     tmpfs "/tmp" { size = "128MiB" }
     mount "data" {
       path      = "/data"

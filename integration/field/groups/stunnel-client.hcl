@@ -10,6 +10,9 @@ locals {
 }
 
 group "stunnel-client" {
+  secret "client.crt" { file = "${var.tls}/client.crt" } # a pair is renewed together
+  secret "client.key" { file = "${var.tls}/client.key" }
+
   app "legacy" {
     image   = "${local.images}/busybox.tar"
     user    = local.user
@@ -36,19 +39,13 @@ group "stunnel-client" {
         CAfile = /etc/stunnel/ca.crt
         verifyChain = yes
         checkHost = service.example.com
-        cert = /etc/stunnel/client.crt
-        key = /etc/stunnel/client.key
+        cert = /run/secrets/client.crt
+        key = /run/secrets/client.key
       EOT
     }
     file "/etc/stunnel/ca.crt" { source = "${var.tls}/ca.crt" }
-    file "/etc/stunnel/client.crt" {
-      source = "${var.tls}/client.crt"
-      reload = "SIGHUP"
-    }
-    file "/etc/stunnel/client.key" {
-      source = "${var.tls}/client.key"
-      reload = "SIGHUP"
-    }
+    secret "client.crt" { reload = "SIGHUP" }
+    secret "client.key" { reload = "SIGHUP" }
     probe "ready" { tcp = { port = "service" } }
     resources { memory = "32MiB" }
   }

@@ -1,13 +1,14 @@
 # Measurements of a plant: Telegraf polls the controllers through the door, writes into InfluxDB, and Chronograf shows
 # them. The controllers are in a network of their own, to which no container but the door has a way.
 
-variable "token" { sensitive = true }
 variable "controllers" {
   type    = list(string)
   default = ["198.51.100.101", "198.51.100.102"] # Modbus, port 502
 }
 
 group "timeseries" {
+  secret "token" { file = "/etc/keys/plant" }
+
   app "influxdb" {
     image = "docker.io/library/influxdb:2.7"
     env = {
@@ -19,7 +20,10 @@ group "timeseries" {
       DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE = "/run/secrets/token"
       INFLUXD_HTTP_BIND_ADDRESS             = "127.0.0.1:8086"
     }
-    file "/run/secrets/token" { content = var.token }
+    secret "token" {
+      owner     = "influxdb"
+      on_change = "none" # it is for the first start, which sets the database up
+    }
     mount "data" { path = "/var/lib/influxdb2" }
     probe "ready" { http = { port = 8086, path = "/health" } }
     ulimits { nofile = 65536 }
@@ -31,7 +35,7 @@ group "timeseries" {
     after    = ["influxdb"]
     user     = "nobody"
     timezone = "Europe/Berlin"
-    file "/run/secrets/token" { content = var.token }
+    secret "token" {}
     file "/etc/telegraf/telegraf.conf" {
       reload  = "SIGHUP"
       content = <<-EOT

@@ -1,10 +1,9 @@
 # WordPress as its compose files have it: MariaDB, PHP-FPM and nginx. WordPress fetches updates and plugins from two
 # hosts, through the same nginx.
 
-variable "password" { sensitive = true }
-
 group "wordpress" {
   labels = { site = "blog" }
+  secret "db" { file = "/etc/keys/wordpress-db" }
   update {
     health_timeout = "3m"
     auto_revert    = true
@@ -21,7 +20,10 @@ group "wordpress" {
       MARIADB_PASSWORD_FILE        = "/run/secrets/db"
       MARIADB_RANDOM_ROOT_PASSWORD = "yes"
     }
-    file "/run/secrets/db" { content = var.password }
+    secret "db" {
+      owner     = "mysql"
+      on_change = "none" # it is for the first start, which makes the database
+    }
     mount "db" { path = "/var/lib/mysql" }
     probe "ready" {
       exec     = ["healthcheck.sh", "--connect", "--innodb_initialized"]
@@ -41,7 +43,7 @@ group "wordpress" {
       WORDPRESS_DB_PASSWORD_FILE = "/run/secrets/db"
       WORDPRESS_CONFIG_EXTRA     = "define('WP_HTTP_BLOCK_EXTERNAL', false);"
     }
-    file "/run/secrets/db" { content = var.password }
+    secret "db" { owner = "www-data" }
     mount "site" { path = "/var/www/html" }
     probe "ready" { tcp = { port = 9000 } }
     resources { memory = "384MiB" }
