@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,12 +28,29 @@ func ListsAs(t testing.TB, ns *os.File, table, file string, replace map[string]s
 	for from, to := range replace {
 		wanted = strings.ReplaceAll(wanted, from, to)
 	}
-	other := NewNamespace(t)
-	NFT(t, other, wanted, "-f", "-")
-	list := []string{"-s", "list", "table", "inet", table}
-	if diff := cmp.Diff(normal(NFT(t, other, "", list...)), normal(NFT(t, ns, "", list...))); diff != "" {
+	if diff := cmp.Diff(loaded(t, table, wanted), listed(t, table, ns)); diff != "" {
 		t.Errorf("%s (-%s +the table made here):\n%s", table, file, diff)
 	}
+}
+
+// listings has what the nft command lists of a table once it has loaded a text. Policies are
+// compared in all pairs, and each text is loaded once.
+var listings sync.Map
+
+func loaded(t testing.TB, table, text string) string {
+	t.Helper()
+	known, ok := listings.Load(table + "\n" + text)
+	if !ok {
+		ns := NewNamespace(t)
+		NFT(t, ns, text, "-f", "-")
+		known, _ = listings.LoadOrStore(table+"\n"+text, listed(t, table, ns))
+	}
+	return known.(string)
+}
+
+func listed(t testing.TB, table string, ns *os.File) string {
+	t.Helper()
+	return normal(NFT(t, ns, "", "-s", "list", "table", "inet", table))
 }
 
 // NFT runs the nft command in a namespace and returns what it printed.
