@@ -371,7 +371,7 @@ help: ## Show this
 
 # The programs that make file systems are for the tests of project quotas.
 $(VMHOST_HOME)/root.img: integration/host/vmhost
-	@mkdir -p $(@D) && $< build e2fsprogs xfsprogs && touch $@
+	@mkdir -p $(@D) && $< build e2fsprogs xfsprogs apparmor && touch $@
 
 $(VMHOST_HOME)/arm64/root.img: integration/host/vmhost
 	@mkdir -p $(@D) && VMHOST_ARCH=arm64 VMHOST_HOME=$(@D) $< build && touch $@

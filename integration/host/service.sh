@@ -2,7 +2,7 @@
 # service.sh - tests of Sallyport as a service of its host. `make test-host` runs it as root in a throw-away Debian machine without
 # a network. It installs what `make install` has installed into root/, puts a file into groups.d, and then does to the service what
 # happens in its life: restart, reload, kill, upgrade, stop, hang, reboot, power cut. The same processes run, or the same state
-# comes back. The unit of a group follows the group, and output arrives in systemd's journal. The machine boots three times. Each
+# comes back. Containers have the AppArmor profile. The unit of a group follows the group, and output arrives in systemd's journal. The machine boots three times. Each
 # check prints a line, and the last line counts them.
 . ./checks.sh service web
 
@@ -57,6 +57,7 @@ first_boot() {
   places
   hang "$before"
   unit_of_a_group
+  profile
   journal
   check "no daemon was killed by the watchdog but the one that hung" 1 "$(journalctl --no-pager -u sallyport | grep -c 'Watchdog timeout')"
   date +%s > since
@@ -113,6 +114,37 @@ E
   systemctl start sallyport@web; check "start of the unit" 0 $?
   check "the group runs" running "$(field web .state)"
 }
+
+# profile: containers have the AppArmor profile, and it denies what only it denies: root opens /proc/uptime to write anywhere else.
+# It comes back when it is gone from the kernel. A container that can't have it is created without it.
+profile() {
+  check "what doctor shows of the profile" "AppArmor is on, and containers are created with the profile sallyport-default" "$(modules)"
+  check "a container has the profile" "sallyport-default (enforce)" "$(profile_of web.a)"
+  check "so has what is run in it" "sallyport-default (enforce)" "$(sallyport exec web.a -- cat /proc/self/attr/current)"
+  check "it denies a write" "sh: can't create /proc/uptime: Permission denied" "$(writes web.a)"
+  drop_profile
+  check "a profile that is gone comes back" "sallyport-default (enforce)" "$(sallyport exec web.a -- cat /proc/self/attr/current)"
+
+  local pid parser; pid=$(pid_of web.a) parser=$(command -v apparmor_parser)
+  mv "$parser" /root/parser; drop_profile
+  check "what doctor shows without a parser" "AppArmor is on, and containers are created without a profile: there is no apparmor_parser on the PATH" "$(modules)"
+  kill -9 "$pid"
+  await "a container is created without the profile" another web.a "$pid"
+  check "it has none" unconfined "$(profile_of web.a)"
+  check "nothing denies the write" "" "$(writes web.a)"
+  check "the daemon's log has why" yes "$(journalctl --no-pager -u sallyport | grep -q 'without an AppArmor profile.*no apparmor_parser' && echo yes)"
+  mv /root/parser "$parser"
+  check "what doctor shows with the parser" "AppArmor is on; the profile sallyport-default is loaded before the next container is created" "$(modules)"
+  systemctl restart sallyport # it would try again after a minute
+  pid=$(pid_of web.a); kill -9 "$pid"
+  await "the container is created again" another web.a "$pid"
+  check "it has the profile again" "sallyport-default (enforce)" "$(profile_of web.a)"
+}
+modules() { sallyport doctor --json | jq -r '.. | objects | select(.name? == "security modules") | .found'; }
+profile_of() { cat "/proc/$(pid_of "$1")/attr/current"; }
+writes() { sallyport exec "$1" -- sh -c ': >> /proc/uptime' 2>&1; }
+drop_profile() { echo -n sallyport-default > /sys/kernel/security/apparmor/.remove; }
+another() { local now; now=$(pid_of "$1"); is "${1%.*}" running && [ "$now" != "$2" ]; }
 
 # journal: each line that a container prints is in systemd's journal, with its fields, at least once and in its order, whatever is
 # stopped and started meanwhile. So are the daemon's own lines. journald's rate is limited, and does not count for these.
@@ -186,6 +218,7 @@ after_boot() {
   await "after $1 the group's unit is active" systemctl is-active sallyport@web
   await "after $1 a unit after it saw the group run" grep -qx running /run/after-web
   check "its generation" 1 "$(field web .generation)"
+  check "after $1 a container has the profile" "sallyport-default (enforce)" "$(profile_of web.a)"
   check "after $1 the group that was stopped stays so" stopped "$(field resting .state)"
   check "after $1 no state of the group is recorded but these" "" "$(states | grep -vxE 'starting|running|degraded' | tr '\n' ' ')"
   places

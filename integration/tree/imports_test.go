@@ -45,11 +45,12 @@ var importLaw = []importRule{
 	{pkg: "shim/ctrd/archive", may: []string{"shim/hostfile", "shim/hint"}, tests: []string{"shim/ctrd/ctrdtest"}},
 	{pkg: "shim/ctrd/registry", may: []string{"shim/host", "shim/hostfile", "shim/disk", "shim/hint"}},
 	{pkg: "shim/ctrd/child", may: []string{"shim/hint", "shim/pathwatch"}, tests: []string{"shim/ctrd/ctrdtest"}},
+	{pkg: "shim/ctrd/apparmor", may: []string{"shim/hint"}},
 	{pkg: "shim/ctrd/devices", may: []string{"spec", "shim/oci", "shim/promise", "shim/hint"}},
 	{pkg: "shim/ctrd/ctrdtest"},
 	{pkg: "shim/signed", may: []string{"spec", "shim/disk"}, tests: []string{"shim/signed/signedtest"}},
 	{pkg: "shim/signed/signedtest"},
-	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/reaper", "shim/ctrd/archive", "shim/ctrd/registry", "shim/signed", "shim/ctrd/devices", "shim/linux/inside", "shim/linux/secrets", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
+	{pkg: "shim/ctrd", may: []string{"spec", "netns/cgroup", "shim/oci", "shim/reaper", "shim/ctrd/archive", "shim/ctrd/registry", "shim/signed", "shim/ctrd/apparmor", "shim/ctrd/devices", "shim/linux/inside", "shim/linux/secrets", "shim/host", "shim/hostfile", "shim/logs/bound", "shim/disk", "shim/layout", "shim/hint"},
 		tests: []string{"netns/netnstest", "shim/ctrd/child", "shim/ctrd/ctrdtest", "shim/signed/signedtest", "shim/hosttest/contract"}},
 	{pkg: "shim/runner", may: []string{"spec", "shim/plan", "shim/reach", "shim/store", "shim/journal", "shim/probes", "shim/restart",
 		"shim/group", "shim/host", "shim/layout", "shim/hint"}, tests: []string{"shim/hosttest"}},
@@ -84,7 +85,7 @@ var foreignLaw = []struct {
 	only   []string
 	reason string
 }{
-	{path: "github.com/containerd/", only: []string{"shim/ctrd", "shim/ctrd/archive", "shim/ctrd/registry", "cmd/..."},
+	{path: "github.com/containerd/", only: []string{"shim/ctrd", "shim/ctrd/apparmor", "shim/ctrd/archive", "shim/ctrd/registry", "cmd/..."},
 		reason: "only shim/ctrd and what is below it speak containerd"},
 	{path: "github.com/sigstore/", only: []string{"shim/signed", "shim/ctrd", "cmd/..."}, reason: "signatures are verified in one place"},
 	{path: "oras.land/oras-go/v2", only: []string{"shim/ctrd", "shim/ctrd/registry", "cmd/..."}, reason: "logins are read in one place"},
@@ -92,7 +93,7 @@ var foreignLaw = []struct {
 	{path: "github.com/google/nftables", only: []string{"netns/...", "shim/linux/network", "cmd/..."}, reason: hostAlone},
 	{path: "github.com/vishvananda/", only: []string{"netns/...", "shim/linux/network", "shim/linux/probe", "cmd/..."}, reason: hostAlone},
 	{path: "github.com/cilium/ebpf", only: []string{"netns/...", "shim/linux/network", "cmd/..."}, reason: hostAlone},
-	{path: "google.golang.org/grpc", only: []string{"shim/ctrd", "shim/ctrd/registry", "shim/linux/probe", "cmd/..."},
+	{path: "google.golang.org/grpc", only: []string{"shim/ctrd", "shim/ctrd/apparmor", "shim/ctrd/registry", "shim/linux/probe", "cmd/..."},
 		reason: "containerd and the grpc probe are called by it, and nothing else"},
 	// spec's diagnostics are HCL's, so all that knows a group depends on it.
 	{path: "github.com/hashicorp/hcl/v2", direct: true, only: []string{"spec", "shim/config", "shim/lockfile", "shim/store", "cmd/..."},
@@ -125,6 +126,7 @@ var daemonFiles = []string{
 	"check_disks.go",      // a check of doctor, and what the daemon answers
 	"check_groups.go",     // reads the store where no daemon answers
 	"check_kernel.go",     // a check of doctor
+	"check_modules.go",    // a check of doctor
 	"check_network.go",    // a check of doctor
 	"check_registries.go", // a check of doctor, and what the daemon answers
 	"check_runtime.go",    // a check of doctor

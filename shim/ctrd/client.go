@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/log"
 
+	"github.com/sallyport/sallyport/shim/ctrd/apparmor"
 	"github.com/sallyport/sallyport/shim/ctrd/devices"
 	"github.com/sallyport/sallyport/shim/ctrd/registry"
 	"github.com/sallyport/sallyport/shim/hint"
@@ -55,6 +56,7 @@ type Client struct {
 	devices    devices.Host
 	proofs     *signed.Proofs // of images' signatures
 	reaper     reaperCopy
+	armor      armor
 	demands    atomic.Pointer[signed.Demands]
 
 	choice  snapshotterChoice
@@ -120,6 +122,7 @@ func New(cfg Config) (*Client, error) {
 			c.proofs = signed.NewProofs(l.ProofsDir())
 		}
 	}
+	c.armor.host = apparmor.New()
 	c.listings.ask, c.retained.ask, c.noted.ask = c.list, c.listRetained, c.noteAll
 	return c, nil
 }

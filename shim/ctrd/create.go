@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/sallyport/sallyport/shim/ctrd/apparmor"
 	"github.com/sallyport/sallyport/shim/hint"
 	"github.com/sallyport/sallyport/shim/host"
 	"github.com/sallyport/sallyport/shim/linux/secrets"
@@ -38,8 +39,21 @@ const (
 
 // Create implements [runner.Runtime]. It makes as few calls of containerd as possible: record,
 // snapshot, task. The record comes first, because it keeps containerd from collecting the snapshot.
+//
+// A container whose runtime refuses the AppArmor profile is made without it.
 func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error) {
 	defer c.explain(ctx, req.Group.Name, &err)
+	profile := c.profile(ctx)
+	err = c.create(ctx, req, profile)
+	if profile != "" && apparmor.Refused(err) && ctx.Err() == nil {
+		c.log.Warn("container is created without its AppArmor profile, which the runtime refuses", "container", spec.ID(req.Group.Name, req.Container.Name), "error", err)
+		err = c.create(ctx, req, "")
+	}
+	return err
+}
+
+// create is Create with an AppArmor profile. An empty one is none.
+func (c *Client) create(ctx context.Context, req host.CreateRequest, profile string) error {
 	id := spec.ID(req.Group.Name, req.Container.Name)
 	if err := c.checkSigned(req); err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err))
@@ -77,7 +91,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 	if err := c.ownVolumes(ctx, req, image); err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err))
 	}
-	record, err := c.record(ctx, req, image, files)
+	record, err := c.record(ctx, req, image, files, profile)
 	if err != nil {
 		return hint.Bound(fmt.Errorf("create %s: %w", id, err)) // an image's list of users is quoted
 	}
@@ -98,7 +112,7 @@ func (c *Client) Create(ctx context.Context, req host.CreateRequest) (err error)
 }
 
 // record describes the container. It makes nothing.
-func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imageFacts, files []spec.File) (containers.Container, error) {
+func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imageFacts, files []spec.File, profile string) (containers.Container, error) {
 	group, l := req.Group, c.cfg.Layout
 	user, err := c.user(ctx, image, req.Container.User, req.Container.Groups)
 	if err != nil {
@@ -120,7 +134,7 @@ func (c *Client) record(ctx context.Context, req host.CreateRequest, image *imag
 		Modes:     modesFolder(l.FilesPath(group.Name, req.Container.Name)),
 		Host:      lookAtHost(),
 	}
-	in.Host.Highest = c.limitsOf(in.ShimGroup)
+	in.Host.Highest, in.Host.AppArmor = c.limitsOf(in.ShimGroup), profile
 	in.Leaves = leaves(group, req.Container)
 	if in.Devices, err = c.devices.Find(req.Container); err != nil {
 		return containers.Container{}, err

@@ -91,6 +91,9 @@ func (c *Client) exec(ctx context.Context, req host.ExecRequest) (status uint32,
 	if err != nil {
 		return 0, fmt.Errorf("exec in %s: %w", id, err)
 	}
+	if process.ApparmorProfile != "" {
+		c.profile(ctx) // a runtime starts nothing with a profile that is gone
+	}
 	stdin := newInput(req.Stdin)
 	folder := c.newExecFolder(id)
 	phase = "while containerd made the process"

@@ -138,7 +138,7 @@ func (r *harness) ourSpec(_ containerd.Image, c spec.Container, id string) conta
 	if err != nil {
 		r.Fatal(err)
 	}
-	record, err := r.c.record(r.Context(), host.CreateRequest{Group: r.group, Container: c, Image: r.image}, facts, nil)
+	record, err := r.c.record(r.Context(), host.CreateRequest{Group: r.group, Container: c, Image: r.image}, facts, nil, "")
 	if err != nil {
 		r.Fatal(err)
 	}

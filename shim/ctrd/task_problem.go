@@ -49,6 +49,7 @@ var runtimeHints = []struct {
 	{[]string{"unable to retrieve OCI runtime error", "fork/exec /", "no such file or directory"}, "install the runtime again, or name another one in containerd.runtime", nil},
 	{[]string{"io.containerd.runtime.v2.task", "file exists"}, "containerd has lost track of a container; restart it, which lets what runs go on: systemctl restart containerd", nil},
 	{[]string{"containerd-shim-runc-v2"}, "install containerd's shim, containerd-shim-runc-v2, or put it on the PATH that containerd was started with", nil},
+	{[]string{"unable to apply apparmor profile"}, "the container's AppArmor profile is gone from the kernel: see \"sallyport doctor\"", nil},
 	{[]string{"cgroup"}, "see \"sallyport doctor\" for what is wrong with the host's cgroups", nil},
 }
 

@@ -42,6 +42,8 @@ func createProcess(in Input) (*specs.Process, error) {
 		Cwd:          workDir(in.Container, in.Image),
 		Capabilities: caps,
 		Rlimits:      createRlimits(in.Container, in.Host),
+
+		ApparmorProfile: in.Host.AppArmor,
 	}
 	if in.Host.ResetOOM {
 		// Else a container inherits the shim's score, and the kernel would kill the host's daemons

@@ -56,7 +56,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestExecProcess(t *testing.T) {
-	program := &specs.Process{Args: []string{"/app"}, Env: []string{"PATH=/bin"}, NoNewPrivileges: true, Cwd: "/srv"}
+	program := &specs.Process{Args: []string{"/app"}, Env: []string{"PATH=/bin"}, NoNewPrivileges: true, ApparmorProfile: "sallyport-default", Cwd: "/srv"}
 	tests := []struct {
 		name string
 		tty  bool
@@ -71,7 +71,7 @@ func TestExecProcess(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			program.Env = tt.env
 			got := ExecProcess(program, ExecInput{Args: []string{"sh"}, TTY: tt.tty})
-			want := &specs.Process{Args: []string{"sh"}, Env: tt.want, NoNewPrivileges: true, Cwd: "/srv", Terminal: tt.tty}
+			want := &specs.Process{Args: []string{"sh"}, Env: tt.want, NoNewPrivileges: true, ApparmorProfile: "sallyport-default", Cwd: "/srv", Terminal: tt.tty}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

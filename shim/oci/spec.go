@@ -52,6 +52,8 @@ type HostFacts struct {
 	PendingSignals uint64
 	QueueBytes     uint64 // of POSIX message queues
 
+	AppArmor string // the profile of containers, which is loaded; empty: none
+
 	CPUs string // that are online: "0-3"; empty: unknown
 
 	// Highest has the hard limits that a runtime can't set a higher one than, by the names of

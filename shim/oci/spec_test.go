@@ -62,7 +62,7 @@ func specCases() []specCase {
 			in.Container.Ulimits = []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 4096, Hard: 100_000}, {Name: "stack", Soft: 8 << 20, Hard: spec.Unlimited}}
 			in.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{2000}}
 			in.Files = []File{{"/run/sallyport/files/checkout/web/1", "/var/log/web/readme"}, {"/run/sallyport/files/checkout/web/0", "/etc/hosts"}}
-			in.Host = HostFacts{SwapLimit: true, ResetOOM: true, PendingSignals: 1001, QueueBytes: 819200, Highest: map[string]uint64{"nofile": 20_000, "nproc": 96_365, "memlock": 1 << 30}}
+			in.Host = HostFacts{SwapLimit: true, ResetOOM: true, AppArmor: "sallyport-default", PendingSignals: 1001, QueueBytes: 819200, Highest: map[string]uint64{"nofile": 20_000, "nproc": 96_365, "memlock": 1 << 30}}
 		})},
 		{"ambassador", testInput("proxy", spec.Ambassador, func(in *Input) {
 			in.Cgroup = "/sallyport/checkout/ambassador/proxy/leaf"
