@@ -137,30 +137,30 @@ func compareAll(conn *Conn, t Table) (finding, error) {
 	if err := f.readSets(conn, t); err != nil {
 		return f, err
 	}
-	counts, err := readCounts(conn, t.Name)
+	objects, err := conn.GetNamedObjects(t.handle())
 	if err != nil {
 		return f, err
 	}
-	for name := range counts {
+	for name := range countsOf(objects) {
 		f.counters[name] = true
 	}
-	if f.quotas, err = readQuotas(conn, t.Name); err != nil {
-		return f, err
+	for name, s := range spentOf(objects) {
+		f.quotas[name] = Quota{Name: name, Bytes: s.Bytes}
 	}
 	if !f.compareShape(got, t) || dormant {
 		f.likeness = different
 		return f, nil
 	}
+	rules, err := readRules(conn, t.handle())
+	if err != nil {
+		return f, err
+	}
 	for _, c := range t.Chains {
 		if !f.chains[c.Name] {
 			continue
 		}
-		rules, err := conn.GetRules(t.handle(), &nftables.Chain{Name: c.Name})
-		if err != nil {
-			return f, err
-		}
-		f.rules[c.Name] = rules
-		if !slices.EqualFunc(rules, c.Rules, sameRule) {
+		f.rules[c.Name] = rules[c.Name]
+		if !slices.EqualFunc(rules[c.Name], c.Rules, sameRule) {
 			f.likeness = sameShape
 		}
 	}

@@ -36,6 +36,11 @@ func readCounts(conn *Conn, table string) (map[string]Counter, error) {
 	if err != nil {
 		return nil, err
 	}
+	return countsOf(objs), nil
+}
+
+// countsOf returns the counters among the objects of a table.
+func countsOf(objs []nftables.Obj) map[string]Counter {
 	counts := make(map[string]Counter, len(objs))
 	for _, o := range objs {
 		if n, ok := o.(*nftables.NamedObj); ok && n.Type == unix.NFT_OBJECT_COUNTER {
@@ -43,7 +48,7 @@ func readCounts(conn *Conn, table string) (map[string]Counter, error) {
 			counts[n.Name] = Counter{Packets: c.Packets, Bytes: c.Bytes}
 		}
 	}
-	return counts, nil
+	return counts
 }
 
 // A CountedElement is an element of a dynamic set with its counter.
@@ -57,9 +62,11 @@ type CountedElement struct {
 // is os.ErrNotExist. Packets go on filling the set meanwhile: the kernel may leave out an element
 // that is new.
 func CountedElements(conn *Conn, table string, s Set) ([]CountedElement, error) {
-	elements, err := Read(conn, func(Generation) ([]nftables.SetElement, error) {
-		if ok, err := Exists(conn, table); err != nil || !ok {
-			return nil, cmp.Or(err, os.ErrNotExist)
+	elements, err := Read(conn, func(at Generation) ([]nftables.SetElement, error) {
+		if _, known := recall(at, table); !known { // otherwise the table is there
+			if ok, err := Exists(conn, table); err != nil || !ok {
+				return nil, cmp.Or(err, os.ErrNotExist)
+			}
 		}
 		return conn.GetSetElements(s.Handle(table))
 	})

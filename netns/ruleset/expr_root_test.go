@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -137,10 +138,18 @@ func TestRootExpressionsReadBack(t *testing.T) {
 	if _, err := Apply(conn, table); err != nil {
 		t.Fatal(err)
 	}
+	all, err := readRules(conn, table.handle())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range table.Chains {
-		rules, err := conn.GetRules(table.handle(), &nftables.Chain{Name: c.Name})
+		rules := all[c.Name]
+		library, err := conn.GetRules(table.handle(), &nftables.Chain{Name: c.Name})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(library, rules); diff != "" {
+			t.Errorf("chain %q, as the library reads it and as readRules does (-want +got):\n%s", c.Name, diff)
 		}
 		if len(rules) != len(c.Rules) {
 			t.Fatalf("chain %q reads back with %d rules, want %d", c.Name, len(rules), len(c.Rules))
@@ -156,6 +165,15 @@ func TestRootExpressionsReadBack(t *testing.T) {
 	netnstest.NFT(t, ns, "", "add table inet other")
 	if ok, err := Matches(conn, table); err != nil || !ok {
 		t.Errorf("the table read back matches: %v, %v", ok, err)
+	}
+	// A rule with a part of a kind that is not ours is another rule.
+	netnstest.NFT(t, ns, "", "add rule inet t other numgen inc mod 2 0 accept")
+	if all, err = readRules(conn, table.handle()); err != nil || len(all["other"]) != 1 {
+		t.Fatalf("the chain with a rule of another has %d rules: %v", len(all["other"]), err)
+	}
+	alien := all["other"][0]
+	if want := (Rule{Exprs: alien.Exprs}); sameRule(alien, want) {
+		t.Errorf("a rule of another, %s, is taken for one of ours", text(alien.Exprs...))
 	}
 }
 

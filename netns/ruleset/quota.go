@@ -48,19 +48,6 @@ func (q Quota) spent(counts map[string]Counter) uint64 {
 	return min(sum, q.Bytes)
 }
 
-// readQuotas reads the quotas of a table, by name.
-func readQuotas(conn *Conn, table string) (map[string]Quota, error) {
-	spent, err := readSpent(conn, table)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]Quota{}
-	for name, s := range spent {
-		out[name] = Quota{Name: name, Bytes: s.Bytes}
-	}
-	return out, nil
-}
-
 // An Expense is the spent part of a quota.
 type Expense struct {
 	Spent uint64 // at most Bytes, even if more was asked for
@@ -90,6 +77,11 @@ func readSpent(conn *Conn, table string) (map[string]Expense, error) {
 	if err != nil {
 		return nil, err
 	}
+	return spentOf(objs), nil
+}
+
+// spentOf returns the quotas among the objects of a table.
+func spentOf(objs []nftables.Obj) map[string]Expense {
 	out := map[string]Expense{}
 	for _, o := range objs {
 		if n, ok := o.(*nftables.NamedObj); ok && n.Type == unix.NFT_OBJECT_QUOTA {
@@ -100,5 +92,5 @@ func readSpent(conn *Conn, table string) (map[string]Expense, error) {
 			}
 		}
 	}
-	return out, nil
+	return out
 }

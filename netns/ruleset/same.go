@@ -36,6 +36,8 @@ func sameExprs(got, want []expr.Any) bool {
 // canonical returns an expression's bytes without the attributes that the kernel adds.
 func canonical(e expr.Any) ([]byte, error) {
 	switch x := e.(type) {
+	case foreign:
+		return nil, errForeign
 	case *expr.Lookup:
 		c := *x
 		c.SetID = 0
