@@ -79,7 +79,7 @@ func (e end) ask(get, answer uint16, flags int, parts ...nl.NetlinkRequestData) 
 type foundLink struct {
 	netlink.Link
 	queue   string
-	sysctls map[string]string // see parseLinkSysctls. Nil: they have to be read from their files
+	sysctls map[string]string // those that came with it; see parseLinkSysctls
 }
 
 // find returns the link of that name. It has no Link if there is none.
@@ -115,15 +115,19 @@ func (e end) find(name string) (l foundLink, err error) {
 	return l, err
 }
 
-// hasSysctls is the function of that name, for sysctls of the link in [parseLinkSysctls].
+// hasSysctls is the function of that name, for sysctls of the link. Those that did not come with it
+// are read from their files.
 func (l foundLink) hasSysctls(want []sysctl) (bool, error) {
-	if l.sysctls == nil {
-		return hasSysctls(want)
+	var left []sysctl
+	for _, s := range want {
+		switch got, ok := l.sysctls[s.key]; {
+		case !ok:
+			left = append(left, s)
+		case got != s.value:
+			return false, nil
+		}
 	}
-	return !slices.ContainsFunc(want, func(s sysctl) bool {
-		got, ok := l.sysctls[s.key]
-		return ok && got != s.value
-	}), nil
+	return hasSysctls(left)
 }
 
 // These are the places of sysctls in the kernel's lists (include/uapi/linux/ip.h and ipv6.h).

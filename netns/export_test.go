@@ -2,6 +2,8 @@ package netns
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -36,16 +38,28 @@ func (e end) Answers(link netlink.Link) (int, error) {
 }
 
 // HostEndAsWanted compares the sysctls of a host's end with l, from the link and from their files.
+// It is the same if any of them had not come with the link.
 func (e end) HostEndAsWanted(l Link) (fromLink, fromFiles bool, err error) {
 	found, err := e.find(l.Name)
 	if err != nil {
 		return false, false, err
 	}
-	fromLink, err = found.hasSysctls(hostEndSysctls(l))
-	if err != nil || found.sysctls == nil {
-		return false, false, errors.Join(err, errors.New("the link came without sysctls"))
+	want := hostEndSysctls(l)
+	if len(found.sysctls) < len(want) {
+		return false, false, fmt.Errorf("the link came with these sysctls alone: %v", found.sysctls)
 	}
-	fromFiles, err = hasSysctls(hostEndSysctls(l))
+	if fromLink, err = found.hasSysctls(want); err != nil {
+		return false, false, err
+	}
+	for _, s := range want {
+		part := found
+		part.sysctls = maps.Clone(found.sysctls)
+		delete(part.sysctls, s.key)
+		if ok, err := part.hasSysctls(want); err != nil || ok != fromLink {
+			return false, false, errors.Join(err, fmt.Errorf("as wanted without %s: %v", s.key, ok))
+		}
+	}
+	fromFiles, err = hasSysctls(want)
 	return fromLink, fromFiles, err
 }
 

@@ -28,9 +28,13 @@ func Apply(conn *Conn, t Table) (changed bool, err error) {
 	if err := write(conn, t, found); err != nil {
 		return false, fmt.Errorf("write table %q: %w", t.Name, err)
 	}
-	// No other batch came in between: the table is as it was written.
+	// No other batch came in between: the table is as it was written. If one did, the table is not
+	// known. What another reader has remembered meanwhile may be from before the write, and
+	// [Conn.Commit] has carried it over.
 	if after, err := conn.Generation(); err == nil && after.Follows(before) {
 		remember(after, t)
+	} else {
+		forget(conn.namespace, t.Name)
 	}
 	return true, nil
 }
