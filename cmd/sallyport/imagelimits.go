@@ -34,11 +34,12 @@ func (s settings) demands(ctx context.Context, look func(path string) (inode, er
 	blocks, _ := config.SignedBy(s.flags.SignedBy) // sound: [instance.settings] has checked them
 	at := map[string]int{}
 	for _, b := range blocks {
-		i, known := at[b.Prefix]
+		prefix := signed.Plain(b.Prefix)
+		i, known := at[prefix]
 		if !known {
 			i = len(all)
-			at[b.Prefix] = i
-			all = append(all, signed.Demand{Prefix: b.Prefix})
+			at[prefix] = i
+			all = append(all, signed.Demand{Prefix: prefix})
 		}
 		if b.Key == "" {
 			continue

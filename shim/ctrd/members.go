@@ -161,7 +161,9 @@ func (m *membership) forget() {
 	m.since, m.groups = time.Time{}, nil
 }
 
-// see takes an event. It counts only for a container that is none of ours.
+// see takes an event. One of a container that is none of ours makes the members unknown. One that
+// we made is added once more: containerd may have made it after we gave up the call and have found
+// none.
 func (m *membership) see(event any) {
 	id := ""
 	switch e := event.(type) {
@@ -173,10 +175,13 @@ func (m *membership) see(event any) {
 		return
 	}
 	m.mu.Lock()
-	_, made := m.makes[id]
+	made, ours := m.makes[id]
 	_, known := m.groups[groupOf(id)][id]
+	if ours && !known {
+		m.add(member{groupOf(id), id, made.number})
+	}
 	m.mu.Unlock()
-	if !made && !known {
+	if !ours && !known {
 		m.forget()
 	}
 }

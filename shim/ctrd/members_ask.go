@@ -12,7 +12,7 @@ import (
 // recordsOf returns the containers of some groups: by their ids if these are known and few. If they
 // are not known, all containers are listed once, to know them from then on.
 func (c *Client) recordsOf(ctx context.Context, groups []string) (map[string][]containers.Container, error) {
-	now := time.Now()
+	now, begun := time.Now(), c.members.begin() // before the events are asked about
 	members, known := c.members.of(groups, now)
 	if known && len(members) <= mostMembers {
 		if byGroup, ok, err := c.askMembers(ctx, members); ok || err != nil {
@@ -22,7 +22,6 @@ func (c *Client) recordsOf(ctx context.Context, groups []string) (map[string][]c
 	if known || len(groups) > mostMembers || !c.events.reportedSince(now.Add(-subscribedWithin)) {
 		return c.listRecords(ctx, groupFilters(groups, false))
 	}
-	begun := c.members.begin()
 	byGroup, err := c.listIDs(ctx, groups)
 	if err == nil {
 		c.members.keep(byGroup, now, begun)

@@ -17,6 +17,7 @@ func TestDemands(t *testing.T) {
 	for repository, want := range map[string]string{
 		"r.example/team/app": "team.pub", "r.example/team": "team.pub", "r.example/teams": "r.pub", "r.example:5000/team/app": "all.pub", "r.example.evil/team": "all.pub",
 		"docker.io/library/nginx": "all.pub", "": "all.pub", "r.example/team/open/app": "",
+		"R.Example/team/app": "team.pub", "r.example:443/team/app": "team.pub", "R.EXAMPLE:443/team/open/app": "", "r.example:4430/team/app": "all.pub",
 	} {
 		got := demands.Of(signed.Image{Repository: repository})
 		if len(got.Signers) != 0 != (want != "") || want != "" && got.Signers[0].File != want {
@@ -28,5 +29,17 @@ func TestDemands(t *testing.T) {
 	}
 	if got := (signed.Demands)(nil).Of(signed.Image{Repository: "r.example"}); got.Prefix != "" {
 		t.Errorf("without demands: %+v", got)
+	}
+}
+
+// Names of one registry that differ in how they are written alone are one name.
+func TestPlain(t *testing.T) {
+	for name, want := range map[string]string{
+		"": "", "*": "*", "docker.io": "docker.io", "registry-1.docker.io/library/nginx": "docker.io/library/nginx", "registry-1.docker.io:443": "docker.io",
+		"index.docker.io/team": "docker.io/team", "LocalHost:5000/app": "localhost:5000/app", "[::1]:443/app": "[::1]/app", "r.example/docker.io/x": "r.example/docker.io/x",
+	} {
+		if got := signed.Plain(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
 	}
 }

@@ -300,13 +300,18 @@ func (f *loginFile) stored(ctx context.Context, e entry) (auth.Credential, error
 	if len(keys) == 0 {
 		return auth.EmptyCredential, nil
 	}
-	alone, err := json.Marshal(map[string]any{"auths": map[string]json.RawMessage{"it": f.auths[keys[0]]}})
+	return f.storedAs(ctx, keys[0])
+}
+
+// storedAs returns the login at a key of the file.
+func (f *loginFile) storedAs(ctx context.Context, key string) (auth.Credential, error) {
+	alone, err := json.Marshal(map[string]any{"auths": map[string]json.RawMessage{"it": f.auths[key]}})
 	if err != nil {
 		return auth.EmptyCredential, err
 	}
 	store, err := credentials.NewMemoryStoreFromDockerConfig(alone)
 	if err != nil { // it may have the password
-		return auth.EmptyCredential, damagedLogins(f.path, "its entry for "+e.String()+" can't be read")
+		return auth.EmptyCredential, damagedLogins(f.path, "its entry for "+entryOf(key).String()+" can't be read")
 	}
 	return store.Get(ctx, "it")
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,14 +74,14 @@ func (l *look) logins(files []string) string {
 
 // entries looks at the entries of a file of logins. n is how many have a password or a token.
 func (l *look) entries(f *loginFile) (n int) {
-	var seen []entry
-	for _, key := range sortedKeys(f.auths) {
-		e := entryOf(key)
-		if slices.Contains(seen, e) {
-			continue
+	first := map[entry]string{} // as keysOf has it, which costs too much for each of many
+	for key := range f.auths {
+		if e := entryOf(key); first[e] == "" || key == e.key() || first[e] != e.key() && key < first[e] {
+			first[e] = key
 		}
-		seen = append(seen, e)
-		cred, err := f.stored(l.ctx, e)
+	}
+	for _, key := range slices.Sorted(maps.Values(first)) {
+		cred, err := f.storedAs(l.ctx, key)
 		if err != nil {
 			l.all = append(l.all, Finding{Err: err})
 		}

@@ -40,6 +40,7 @@ func TestLook(t *testing.T) {
 	}{
 		{name: "nothing", found: "no file has logins: "},
 		{name: "logins", logins: bob, found: "(mode 0600) has 2 logins; there is no "},
+		{name: "one registry twice", logins: `{"auths":{"docker.io":{"auth":"secret"},"https://index.docker.io/v1/":{"auth":"Ym9iOnNlY3JldA=="},"index.docker.io":{}}}`, found: "has 1 login;"},
 		{name: "others read it", logins: bob, mode: 0o644, want: []string{"fails: logins.json (mode 0644): others than root can read the passwords in it -> chmod 600 "}},
 		{name: "others read it, and it has none", logins: `{"auths":{"r.example":{}}}`, mode: 0o644, found: "(mode 0644) has 0 logins"},
 		{name: "others write it", logins: bob, mode: 0o622, found: "logins.json can't be used", want: []string{"fails: others than root may write to it -> chmod go-w"}},
