@@ -4,7 +4,7 @@ import "testing"
 
 func TestIsGroupFile(t *testing.T) {
 	for name, want := range map[string]bool{
-		"web.hcl": true, "a.b.hcl": true, "web.hcl~": false, ".web.hcl.swp": false, ".web.hcl": false,
+		"web.hcl": true, "a.b.hcl": true, "web.hcl~": false, ".web.hcl.swp": false, ".web.hcl": false, ".web.hcl4027183990113": false,
 		"#web.hcl#": false, "#web.hcl": false, ".#web.hcl": false, ".hcl": false, "web.txt": false, "web": false, "": false,
 		"web.hcl.json": true, "web.json": false, ".hcl.json": false, "web.hcl.json~": false, ".web.hcl.json.swp": false,
 		"web.vars.hcl": false, "web.vars.hcl.json": false, "vars.hcl": true, "a.auto.vars.hcl": false, "sallyport.vars.hcl": false,

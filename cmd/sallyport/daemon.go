@@ -124,6 +124,9 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 	}
 	registries := registry.New(l.LoginsPath(), conf.now.registries())
 	conf.reach = func(next settings) { registries.Set(next.registries()) }
+	if err := ctrd.UnmountLeftLooks(l); err != nil {
+		log.Warn("an image stays mounted", "error", err)
+	}
 	client, err := ctrd.New(ctrd.Config{Address: address, Layout: l, HostShim: v.Shim == "host", Runtime: runtime, Log: log, BoundLayer: disks.BoundLayer, Registries: registries, Proofs: failpointProofs(l, environ)})
 	if err != nil {
 		return err
@@ -223,6 +226,7 @@ func (v *daemonVerb) keep(ctx context.Context, l layout.Layout, net network.Conf
 		g.Go(func() error { bounding.run(ctx); return nil })
 	}
 	g.Go(func() error { client.EndLeftExecs(ctx); return nil })
+	g.Go(func() error { client.EndLeftLooks(ctx); return nil })
 	g.Go(func() error { return keeper.Run(ctx) })
 	g.Go(func() error {
 		select {

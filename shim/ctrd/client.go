@@ -67,6 +67,7 @@ type Client struct {
 	known   knownImages
 	starts  shimStarts
 	execs   execIDs
+	looks   lookIDs
 	turns   turns         // of exec'd processes
 	makes   turns         // of containers
 	loading chan struct{} // its holder loads images
@@ -106,7 +107,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("containerd at %s: %w", cfg.Address, err)
 	}
 	c := &Client{
-		cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), proofs: cfg.Proofs, execs: newExecIDs(), loading: make(chan struct{}, 1),
+		cfg: cfg, log: cfg.Log, client: client, registries: cfg.Registries, devices: devices.New(), proofs: cfg.Proofs, execs: newExecIDs(), looks: newLookIDs(), loading: make(chan struct{}, 1),
 		turns: turns{atOnce: execsAtOnce}, makes: turns{atOnce: makesAtOnce},
 		leftoverAfter: leftoverAfter, shimAnswers: shimAnswers, execStarts: execStarts, taskListSlow: taskListSlow, tryWait: registry.FirstWait,
 	}

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/containerd/v2/core/leases"
-	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/moby/sys/user"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -206,38 +204,4 @@ func (c *Client) lookupUser(ctx context.Context, chainID, name string, groups []
 		return err
 	})
 	return u, err
-}
-
-// withImage calls do with a folder in which a read-only view of an image is mounted.
-func (c *Client) withImage(ctx context.Context, chainID string, do func(root string) error) (err error) {
-	ctx, done, err := c.client.WithLease(ctx)
-	if err != nil {
-		return fmt.Errorf("look into the image: %w", err)
-	}
-	defer func() {
-		ctx, cancel := c.cleanup(ctx)
-		defer cancel()
-		err = errors.Join(err, done(ctx))
-	}()
-	snapshotter, err := c.snapshotter(ctx)
-	if err != nil {
-		return err
-	}
-	snapshots := c.client.SnapshotService(snapshotter)
-	key, _ := leases.FromContext(ctx) // as unique as the lease
-	mounts, err := snapshots.View(ctx, key, chainID)
-	if err != nil {
-		return fmt.Errorf("look into the image: %w", err)
-	}
-	defer func() {
-		ctx, cancel := c.cleanup(ctx)
-		defer cancel()
-		err = errors.Join(err, snapshots.Remove(ctx, key))
-	}()
-	var problem error
-	err = mount.WithReadonlyTempMount(ctx, mounts, func(root string) error {
-		problem = do(root)
-		return nil // the mount worked
-	})
-	return errors.Join(err, problem)
 }

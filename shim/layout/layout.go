@@ -71,6 +71,9 @@ func (l Layout) DenialsPath(group string) string {
 	return filepath.Join(l.RunDir, "seen", group+".json")
 }
 
+// LooksDir returns the folder where images are mounted while the daemon looks into them.
+func (l Layout) LooksDir() string { return filepath.Join(l.RunDir, "looks") }
+
 // UnwrittenDir returns the folder of what could not be written below StateDir, such as on a full
 // disk. A boot removes it.
 func (l Layout) UnwrittenDir() string { return filepath.Join(l.RunDir, "unwritten") }
