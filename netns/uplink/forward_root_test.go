@@ -68,7 +68,7 @@ func (l *lans) reach(what string, from, to *netnstest.Helper, net4, net6 string,
 		if err := sink.Bind(at); err != nil {
 			l.t.Fatal(err)
 		}
-		// The kernel drops a datagram whose neighbour it has asked for three times without an answer.
+		// A datagram whose neighbour does not answer at once is dropped by the kernel.
 		err := errors.New("nothing was sent")
 		for end := time.Now().Add(wait(want)); err != nil && time.Now().Before(end); {
 			if err := c.SendTo(at, "x"); err != nil {
