@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -348,17 +349,17 @@ func (r endsFirst) Reload(ctx context.Context, group string, c spec.Container) e
 	return r.Runtime.Reload(ctx, group, c)
 }
 
-// refusesReloads is a runtime on which no reload succeeds while refuse has an error.
+// refusesReloads is a runtime on which no reload succeeds while refuse is set.
 type refusesReloads struct {
 	runner.Runtime
-	refuse *error
-	tries  *int
+	refuse *atomic.Bool
+	tries  *atomic.Int32
 }
 
 func (r refusesReloads) Reload(ctx context.Context, group string, c spec.Container) error {
-	*r.tries++
-	if *r.refuse != nil {
-		return *r.refuse
+	r.tries.Add(1)
+	if r.refuse.Load() {
+		return errBoom
 	}
 	return r.Runtime.Reload(ctx, group, c)
 }
@@ -368,7 +369,9 @@ func (r refusesReloads) Reload(ctx context.Context, group string, c spec.Contain
 func TestReloadThatKeepsFailing(t *testing.T) {
 	withHarness(t, func(t *testing.T, h *harness) {
 		events := h.journaled()
-		config, refuse, tries := h.config, error(nil), 0
+		config := h.config
+		var refuse atomic.Bool
+		var tries atomic.Int32
 		h.end()
 		h.config = func(c *keeper.Config) {
 			config(c)
@@ -382,17 +385,17 @@ func TestReloadThatKeepsFailing(t *testing.T) {
 		h.mustApply("conf.hcl", one)
 		h.wait(time.Minute)
 
-		refuse = errBoom
+		refuse.Store(true)
 		h.write("conf.hcl", two)
 		h.wait(time.Minute)
 		if st := h.status("conf"); st.State != group.Running || !strings.Contains(st.Error, "reload web (app): boom") {
 			t.Errorf("%s, error %q", st.State, st.Error)
 		}
-		tries = 0
+		tries.Store(0)
 		h.exit("conf", "other", 1)
 		h.wait(time.Hour)
-		if tries < 50 || tries > 62 { // once in a minute at last, and a little more
-			t.Errorf("it was tried %d times in an hour", tries)
+		if n := tries.Load(); n < 50 || n > 62 { // once in a minute at last, and a little more
+			t.Errorf("it was tried %d times in an hour", n)
 		}
 		if st := h.status("conf"); st.State != group.Running || h.host.PID("conf", "other") == 0 {
 			t.Errorf("%s, error %q: what has ended was not started again", st.State, st.Error)
@@ -402,11 +405,11 @@ func TestReloadThatKeepsFailing(t *testing.T) {
 		}
 
 		// An operator who applies it again doesn't wait, and hears of it.
-		tries = 0
-		if _, err := h.apply("conf.hcl", two); err == nil || tries == 0 {
-			t.Errorf("applied again: %v after %d tries", err, tries)
+		tries.Store(0)
+		if _, err := h.apply("conf.hcl", two); err == nil || tries.Load() == 0 {
+			t.Errorf("applied again: %v after %d tries", err, tries.Load())
 		}
-		refuse = nil
+		refuse.Store(false)
 		h.wait(2 * time.Minute)
 		if st := h.status("conf"); st.State != group.Running || st.Error != "" {
 			t.Errorf("in the end it is %s, error %q", st.State, st.Error)
