@@ -290,7 +290,9 @@ func (o *orders) try(args ...string) (back []string, ok bool) {
 	case strings.Contains(err.Error(), "signal: killed"):
 		o.T.Errorf("%q did not end within a minute", args)
 	}
-	if after := o.look(); !maps.Equal(before, after) {
+	after := o.look()
+	o.passOverRetries(before, after)
+	if !maps.Equal(before, after) {
 		o.T.Errorf("%q was refused, and changed something:\n%v\n%s", args, err, gocmp.Diff(before, after))
 	}
 	return nil, false

@@ -145,6 +145,20 @@ func (o *orders) look() map[string]string {
 	return seen
 }
 
+// passOverRetries takes processes out of after that the daemon has started by itself meanwhile:
+// those of groups that an operator wants to run, and that could not be created before.
+func (o *orders) passOverRetries(before, after map[string]string) {
+	for file, w := range o.wishes {
+		for _, group := range orderFiles[file] {
+			for what := range after {
+				if strings.HasPrefix(what, "process of "+group+".") && !w.stopped[group] && before[what] == "0" {
+					after[what] = "0"
+				}
+			}
+		}
+	}
+}
+
 // check waits until the world equals the wishes. After damage an operator may have to do what is
 // reported, but a group that was stopped is stopped.
 func (o *orders) check() {
