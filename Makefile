@@ -231,9 +231,13 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Look for known vulnerabilit
 # and finds nothing: a command that starts and ends has hardly two goroutines.
 SHORT_COMMANDS := ^(TestScripts|TestScreens|TestTalk)$$
 
+# These are pure, and the race detector makes them four times as long.
+PURE_PACKAGES := ./spec ./integration/tree
+
 .PHONY: test-unit
 test-unit: deps-test | go ## Run the tests that need no root, with the race detector
-	@CGO_ENABLED=1 $(GO) test -race -timeout 5m -skip '^TestRoot|^TestField$$|$(SHORT_COMMANDS)' $(UNIT_PACKAGES)
+	@CGO_ENABLED=1 $(GO) test -race -timeout 5m -skip '^TestRoot|^TestField$$|$(SHORT_COMMANDS)' $(filter-out $(PURE_PACKAGES:.%=github.com/sallyport/sallyport%),$(UNIT_PACKAGES))
+	@$(GO) test -timeout 5m -skip '^TestRoot' $(PURE_PACKAGES)
 	@$(GO) test -timeout 5m -run '$(SHORT_COMMANDS)' ./cmd/sallyport
 	@CGO_ENABLED=1 $(GO) test -race -tags failpoint -run '^TestFailpoint' ./cmd/sallyport
 
