@@ -172,7 +172,7 @@ func expectDenied(m *machine.Machine, group, container, protocol string, to neti
 }
 
 // tryPlaces tries every place from everywhere. The members come first, and then the ambassador that
-// calls nowhere: the capture must see nothing of them, whatever comes back.
+// calls nowhere: the capture must see nothing of them.
 func tryPlaces(m *machine.Machine, s *section, places []place) {
 	m.T.Helper()
 	seen, g, favoured, quiet := machine.NewCapture(m.T, m.Host), m.Netns("g"), m.Netns("favoured"), m.Netns("quiet")

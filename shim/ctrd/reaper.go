@@ -82,7 +82,7 @@ func checkReaper(program string) error {
 	return nil
 }
 
-// checkRunnable returns why a container can't run the program, whatever its user is.
+// checkRunnable returns why a container can't run the program as any user.
 func checkRunnable(path string) error {
 	fi, err := os.Stat(path)
 	if err != nil {

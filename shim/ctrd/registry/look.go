@@ -81,6 +81,10 @@ func (l *look) entries(f *loginFile) (n int) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Values(first)) {
+		if err := l.ctx.Err(); err != nil {
+			l.add(false, "run doctor again", "%s was not read to its end: %w", f.path, err)
+			break
+		}
 		cred, err := f.storedAs(l.ctx, key)
 		if err != nil {
 			l.all = append(l.all, Finding{Err: err})

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -117,6 +119,17 @@ func TestLook(t *testing.T) {
 				t.Errorf("a secret is in: %s", text)
 			}
 		})
+	}
+}
+
+// A look that is ended reports the file that it did not read to its end.
+func TestLookIsEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l := &look{ctx: ctx}
+	f := &loginFile{path: "/root/.docker/config.json", auths: map[string]json.RawMessage{"registry.example": json.RawMessage(`{"auth":"bWU6c2VjcmV0"}`)}}
+	if n := l.entries(f); n != 0 || len(l.all) != 1 || !strings.Contains(l.all[0].Err.Error(), f.path+" was not read to its end") {
+		t.Errorf("%d logins, %v", n, l.all)
 	}
 }
 
